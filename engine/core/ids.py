@@ -1,0 +1,53 @@
+"""Identities, and the few rules that turn one into another.
+
+An ``exec_id`` such as ``0000e0d5.67fe667b.01.01`` is opaque except for what follows its *last* dot: the revision. A
+correction repeats the execution in full under the same root and a higher revision, so identity is (account, root) and
+the revision is an attribute. (IBKR Campus, "ExecID Behavior"; combination legs can have five groups, so the number of
+groups means nothing.)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NewType
+
+Account = NewType("Account", str)
+ConId = NewType("ConId", int)
+StrategyName = NewType("StrategyName", str)
+ExecId = NewType("ExecId", str)
+ExecRoot = NewType("ExecRoot", str)
+PermId = NewType("PermId", int)
+
+UNASSIGNED: Final = StrategyName("UNASSIGNED")
+"""The reserved book for executions and residuals that belong to no strategy yet."""
+
+_IB_FORM: Final = re.compile(r"^[0-9a-fA-F]{1,8}\.([0-9a-fA-F]{8})\.[0-9a-fA-F]{2}(?:\.[0-9a-fA-F]{2})?$")
+
+
+def split_exec_id(exec_id: str) -> tuple[ExecRoot, int]:
+    """Split an execution id into its root and its revision.
+
+    Args:
+        exec_id: As reported; ``"X.Y.01.02"`` gives ``("X.Y.01", 2)``.
+
+    Returns:
+        Root and revision. An id without a numeric last group is its own root with revision 0, since nothing in it says
+        that it revises anything.
+    """
+    head, dot, tail = exec_id.rpartition(".")
+    if dot and head and tail.isascii() and tail.isdigit():
+        return ExecRoot(head), int(tail)
+    return ExecRoot(exec_id), 0
+
+
+def venue_sequence(root: str) -> int:
+    """The broker's own sequence number inside an execution root, to order executions of one second.
+
+    Args:
+        root: An execution root as :func:`split_exec_id` gives it.
+
+    Returns:
+        The second group read as hexadecimal when the root has IB's form, else 0 (then the order of arrival decides).
+    """
+    found = _IB_FORM.match(root)
+    return int(found.group(1), 16) if found else 0
