@@ -97,8 +97,8 @@ chromium:
 
 # --- running --------------------------------------------------------------------------------------------------------
 
-# A session that was left open over a weekend of sleeping laptops still has its page when the lid opens (90 s of grace),
-# and --warm starts the engine with the server instead of with the first visitor.
+# A browser that lost its connection for a moment (a laptop lid, a restarted network) finds its session again within
+# 90 s; --warm starts the engine with the server instead of with the first visitor.
 .PHONY: serve
 serve: $(VENV)/.installed ## install what is missing and serve the dashboard on 127.0.0.1:5006 (PORT=... for another)
 	@$(BIN)/python -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); \

@@ -88,9 +88,8 @@ def swallowed(source: str, place: str) -> list[str]:
                 found.append(f"{place}:{node.lineno} except that does nothing")
             elif broad(node.type) and isinstance(node.body[0], ast.Continue | ast.Break):
                 found.append(f"{place}:{node.lineno} except of everything that only goes on")
-        elif isinstance(node, ast.Call) and called(node) == "suppress":
-            if any(broad(argument) for argument in node.args):
-                found.append(f"{place}:{node.lineno} suppresses everything")
+        elif isinstance(node, ast.Call) and called(node) == "suppress" and any(map(broad, node.args)):
+            found.append(f"{place}:{node.lineno} suppresses everything")
     return found
 
 
