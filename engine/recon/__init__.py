@@ -1,0 +1,1 @@
+"""Books against broker, as values: differences, breaks, causes, assignments. Decides; never acts, waits or stores."""
