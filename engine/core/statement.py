@@ -1,9 +1,9 @@
 """What a Flex statement says, as values: IB's end-of-day word on one account.
 
-A statement is a picture like those of :mod:`engine.core.snapshot`, taken at the close of its last day, with the same rule:
-a section that is absent from the file is ``None`` (unknown), one that is present and empty is ``()`` (nothing happened,
-or flat; F141). Quantities are signed (bought and long positive), fees are costs (positive; a rebate is negative), whatever
-sign the file uses (F40). Days are New York's calendar days, moments are aware UTC.
+A statement is a picture like those of :mod:`engine.core.snapshot`, taken at the close of its last day, with the same
+rule: a section that is absent from the file is ``None`` (unknown), one that is present and empty is ``()`` (nothing
+happened, or flat; F141). Quantities are signed (bought and long positive), fees are costs (positive; a rebate is
+negative), whatever sign the file uses (F40). Days are New York's calendar days, moments are aware UTC.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class StatementTrade(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     @property
     def by_broker(self) -> bool:
-        """True for a trade that IB made by itself (buy-in, margin, conversion, flattening, reinvestment, by hand; F57)."""
+        """True for a trade IB made by itself: buy-in, margin, conversion, flattening, reinvestment, by hand (F57)."""
         return bool({"B", "L", "AFx", "LF", "R", "M"} & set(self.notes))
 
     @property
@@ -99,8 +99,8 @@ OptionEventKind = Literal["assignment", "exercise", "expiration", "cash_settleme
 class OptionEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A position that changed by exercise, assignment, expiry or another book entry: no execution exists for it.
 
-    IB tells it up to four times (``BookTrade`` rows and ``OptionEAE`` rows, each for option and underlying); this is the
-    one event they mean (F98), with both its legs.
+    IB tells it up to four times (``BookTrade`` rows and ``OptionEAE`` rows, each for option and underlying); this is
+    the one event they mean (F98), with both its legs.
 
     Attributes:
         instrument: What ceased: the option, or the future at its expiry.
@@ -199,6 +199,24 @@ class CashMovement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     transaction_id: str = ""
 
 
+class FxLot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A currency held, or one lot of it; sums over one ``level`` only are meaningful (F148).
+
+    Attributes:
+        quantity: Signed, in ``currency``.
+        close_rate: Units of ``base`` for one unit of ``currency``; ``None`` when not told.
+        level: IB's word: ``SUMMARY`` or ``LOT``; empty when not told.
+    """
+
+    account: str
+    currency: str
+    base: str
+    quantity: Decimal
+    close_rate: Decimal | None = None
+    level: str = ""
+    day: date | None = None
+
+
 class StatementRate(msgspec.Struct, frozen=True, kw_only=True):
     """Units of ``base`` for one unit of ``currency`` on one day, positive."""
 
@@ -213,7 +231,7 @@ class StatementProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     Attributes:
         key: Stable identity: the same file gives the same keys.
-        lost: True when the row could not be used; then it must be quarantined (R40). False when it was read all the same.
+        lost: True when the row could not be used; then it must be quarantined (R40). False when it was read anyway.
         raw: The row as XML, at most 64 KiB.
     """
 
@@ -246,6 +264,7 @@ class FlexStatement(msgspec.Struct, frozen=True, kw_only=True):
     corporate_actions: tuple[CorporateAction, ...] | None = None
     transfers: tuple[Transfer, ...] | None = None
     cash: tuple[CashMovement, ...] | None = None
+    fx_lots: tuple[FxLot, ...] | None = None
     rates: tuple[StatementRate, ...] | None = None
     problems: tuple[StatementProblem, ...] = ()
     sections: frozenset[str] = frozenset()
