@@ -8,6 +8,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
+# Two installations at once would write the same build leftovers.
+.NOTPARALLEL:
 
 VENV := .venv
 VENV_ASYNC := .venv-ib-async
@@ -19,7 +21,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check --no-input
 
 # A candidate counts only if it runs, is new enough and can make environments (Debian splits that off).
 define find_python
-for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+python=; for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
     if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
         python=$$candidate; break; \
     fi; \
@@ -40,7 +42,7 @@ endef
 
 # Pages are tested in a Chromium that is already on the machine, or that Debian has. FILLBOOK_CHROMIUM names another.
 define find_chromium
-for candidate in $$FILLBOOK_CHROMIUM chromium chromium-browser google-chrome; do \
+chromium=; for candidate in $$FILLBOOK_CHROMIUM chromium chromium-browser google-chrome; do \
     if command -v "$$candidate" >/dev/null 2>&1; then chromium=$$candidate; break; fi; \
 done
 endef
@@ -77,6 +79,7 @@ $(VENV_ASYNC)/.installed: pyproject.toml constraints-ib-async.txt
 
 .PHONY: install
 install: $(VENV)/.installed ## make .venv with what running needs
+	@:
 
 .PHONY: install-dev
 install-dev: $(VENV)/.installed-dev $(VENV_ASYNC)/.installed chromium ## make both environments and get the browser
@@ -101,10 +104,13 @@ chromium:
 # 90 s; --warm starts the engine with the server instead of with the first visitor.
 .PHONY: serve
 serve: $(VENV)/.installed ## install what is missing and serve the dashboard on 127.0.0.1:5006 (PORT=... for another)
-	@$(BIN)/python -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); \
-	sys.exit(s.connect_ex(("127.0.0.1", $(PORT))) == 0)' \
-	    || { echo "Port $(PORT) of 127.0.0.1 is in use: stop what listens there, or choose another: make serve PORT=5007" >&2; \
-	         exit 2; }
+	@case "$(PORT)" in \
+	    ''|*[!0-9]*) echo "PORT is '$(PORT)': it must be a number, for example make serve PORT=5007" >&2; exit 2;; \
+	esac
+	@$(BIN)/python -c 'import socket, sys; sys.exit(socket.socket().connect_ex(("127.0.0.1", $(PORT))) == 0)' || { \
+	    echo "Port $(PORT) of 127.0.0.1 is in use: end what listens there, or choose another: make serve PORT=5007" >&2; \
+	    exit 2; \
+	}
 	@echo "http://127.0.0.1:$(PORT)/panel_app (Ctrl-C ends it)"
 	@exec $(BIN)/panel serve panel_app.py --address 127.0.0.1 --port $(PORT) --unused-session-lifetime 90000 --warm
 
