@@ -56,25 +56,25 @@ help: ## list the commands
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (about a minute the first time) ..."
 	@$(call make_venv,$(VENV))
-	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[ib_insync]'
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[ib-insync]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing the development tools into $(VENV) ..."
-	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[ib_insync,dev]'
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[ib-insync,dev]'
 	@touch $@
 
 # The peer has no build for every Python; without it the benchmark table says so instead of its figure.
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@echo "Installing the benchmark's peer into $(VENV) ..."
-	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[ib_insync,dev,bench]' \
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[ib-insync,dev,bench]' \
 	    || echo "NautilusTrader cannot be installed here: the table will be without it."
 	@touch $@
 
 $(VENV_ASYNC)/.installed: pyproject.toml constraints-ib-async.txt
 	@echo "Installing into $(VENV_ASYNC) ..."
 	@$(call make_venv,$(VENV_ASYNC))
-	@$(VENV_ASYNC)/bin/python $(PIP_INSTALL) -c constraints-ib-async.txt -e '.[ib_async,test,nats]'
+	@$(VENV_ASYNC)/bin/python $(PIP_INSTALL) -c constraints-ib-async.txt -e '.[ib-async,test,nats]'
 	@touch $@
 
 .PHONY: install
