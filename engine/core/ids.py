@@ -21,7 +21,9 @@ PermId = NewType("PermId", int)
 UNASSIGNED: Final = StrategyName("UNASSIGNED")
 """The reserved book for executions and residuals that belong to no strategy yet."""
 
-_IB_FORM: Final = re.compile(r"^[0-9a-fA-F]{1,8}\.([0-9a-fA-F]{8})\.[0-9a-fA-F]{2}(?:\.[0-9a-fA-F]{2})?$")
+_IB_FORM: Final = re.compile(
+    r"[0-9a-fA-F]{1,8}\.([0-9a-fA-F]{8})\.[0-9a-fA-F]{2}(?:\.[0-9a-fA-F]{2})?|leg([0-9]{1,9}):.*", re.DOTALL
+)
 
 
 def split_exec_id(exec_id: str) -> tuple[ExecRoot, int]:
@@ -47,7 +49,16 @@ def venue_sequence(root: str) -> int:
         root: An execution root as :func:`split_exec_id` gives it.
 
     Returns:
-        The second group read as hexadecimal when the root has IB's form, else 0 (then the order of arrival decides).
+        The second group read as hexadecimal when the root has IB's form, the leg's number for an assignment's leg, else 0
+        (then the order of arrival decides).
     """
-    found = _IB_FORM.match(root)
-    return int(found.group(1), 16) if found else 0
+    found = _IB_FORM.fullmatch(root)
+    if found is None:
+        return 0
+    sequence, leg = found.groups()
+    return int(sequence, 16) if sequence is not None else int(leg)
+
+
+def leg_exec_id(assignment_id: str, number: int, strategy: str) -> ExecId:
+    """Execution id of an assignment's leg: its root is unique per leg whatever the names are, its revision is 0."""
+    return ExecId(f"leg{number}:{assignment_id}:{strategy}.0")

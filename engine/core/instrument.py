@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from engine.core.exact import share
+
 BAG_CON_ID: Final = 28812380
 """IB gives every combination this one ``con_id``; it never names a position."""
 
@@ -63,4 +65,4 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         if self.price_magnifier is None or self.price_magnifier == 1:
             return quoted
-        return quoted / self.price_magnifier
+        return share(quoted, Decimal(self.price_magnifier))

@@ -68,7 +68,11 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         update: The sight that caused it, with what is known of the order filled in from earlier sights.
-        status: The derived state (see ``state.orders``); ``update.status`` is the broker's own word.
+        status: The word of this row: the broker's own where a sight of the order caused it, the derived state where an
+            execution did.
+        state: The derived state (see ``state.order_state``), which is what counts: ``PartiallyFilled``, ``Cancelled, filled 5``,
+            ``Unknown`` …
+        is_open: True while the order may still trade.
         filled: Unsigned, from executions where they are known, else as reported; ``None`` when unknown.
         remaining: Unsigned; ``None`` when unknown.
         avg_fill_price: Quoted units, from executions; ``None`` when nothing is known.
@@ -84,6 +88,8 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     remaining: Decimal | None
     avg_fill_price: Decimal | None
     message: str = ""
+    state: str = ""
+    is_open: bool = True
 
 
 FindingKind = Literal[

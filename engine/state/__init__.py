@@ -1,0 +1,1 @@
+"""The engine's memory: facts in, books and records out."""

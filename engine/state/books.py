@@ -1,0 +1,277 @@
+"""All books, and the terms (multiplier, magnifier) in which executions are turned into money.
+
+A book is one (strategy, account, con_id). An execution that counts is a line of exactly one book; a busted one is no line
+but leaves its fee there. The terms of an instrument come from its first execution and are corrected only by the broker's
+contract details, the last word: then every book of that ``con_id`` is folded again. A later execution's own contract
+never rescales a book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.book import Book
+from engine.core.exact import ZERO, add, multiply, subtract
+from engine.core.instrument import ONE, Instrument
+from engine.core.position import average
+from engine.core.records import PositionRecord
+from engine.state.executions import Execution
+
+BookKey = tuple[str, str, int]
+
+
+class Terms(msgspec.Struct, kw_only=True):
+    """What one unit of an instrument is worth.
+
+    Attributes:
+        described: True once the broker's contract details gave it.
+        plain: True when a quoted price is already currency per unit of quantity.
+    """
+
+    instrument: Instrument
+    described: bool = False
+    plain: bool = True
+
+    def set(self, instrument: Instrument) -> None:
+        """Take over an instrument's figures."""
+        self.instrument = instrument
+        self.plain = instrument.multiplier == ONE and instrument.price_magnifier in {None, 1}
+
+    def unit_price(self, execution_price: Decimal) -> Decimal:
+        """Currency per unit of a quoted price."""
+        return execution_price if self.plain else self.instrument.unit_price(execution_price)
+
+    def value(self, unit_price: Decimal) -> Decimal:
+        """Currency per unit of quantity."""
+        return unit_price if self.plain else multiply(unit_price, self.instrument.multiplier)
+
+
+class Holding(Book[Execution]):
+    """A book with its fees."""
+
+    __slots__ = ("_paid", "key", "pending", "record", "seq", "voided")
+
+    def __init__(self, key: BookKey) -> None:
+        """Make an empty book of (strategy, account, con_id)."""
+        super().__init__()
+        self.key = key
+        self._paid: dict[str, tuple[Decimal, int]] = {}
+        self.pending = 0
+        self.voided: list[Execution] = []
+        self.seq = 0
+        self.record: PositionRecord | None = None
+
+    def charge(self, execution: Execution, sign: int = 1) -> None:
+        """Add (or with ``sign`` -1 take away) an execution's fee, known or pending."""
+        amount = execution.commission
+        if amount is None:
+            self.pending += sign
+            return
+        currency = execution.commission_currency
+        total, count = self._paid.get(currency, (ZERO, 0))
+        if count + sign:
+            self._paid[currency] = (add(total, amount) if sign > 0 else subtract(total, amount), count + sign)
+        else:
+            del self._paid[currency]
+
+    @property
+    def fees(self) -> dict[str, Decimal]:
+        """Known fees per currency, cost positive."""
+        return {currency: total for currency, (total, _) in self._paid.items()}
+
+    def bearers(self) -> Iterator[Execution]:
+        """Executions whose fee belongs here."""
+        yield from self.lines
+        yield from self.voided
+
+
+class Shelf:
+    """Every book there is.
+
+    Attributes:
+        seq: Sequence of the fact being applied; set by the ledger.
+    """
+
+    def __init__(self) -> None:
+        """Start without books."""
+        self.books: dict[BookKey, Holding] = {}
+        self.terms: dict[int, Terms] = {}
+        self.seq = 0
+
+    def terms_of(self, instrument: Instrument) -> Terms:
+        """The terms that count for an instrument; the first sight of it sets them."""
+        known = self.terms.get(instrument.con_id)
+        if known is None:
+            known = self.terms[instrument.con_id] = Terms(instrument=instrument)
+            known.set(instrument)
+        return known
+
+    def book(self, strategy: str, account: str, con_id: int) -> Holding:
+        """The book of that key, made when there is none."""
+        key = (strategy, account, con_id)
+        found = self.books.get(key)
+        if found is None:
+            found = self.books[key] = Holding(key)
+        return found
+
+    def put(self, execution: Execution) -> list[Execution] | None:
+        """Book an execution (or only its fee, when busted); others whose realized P&L changed are returned."""
+        if not execution.bears_fee:
+            return None
+        fill = execution.fill
+        book = self.book(execution.strategy, fill.account, fill.instrument.con_id)
+        book.seq = self.seq
+        book.record = None
+        book.charge(execution)
+        if execution.state == "active":
+            return book.put(execution)
+        book.voided.append(execution)
+        return None
+
+    def take(self, execution: Execution) -> list[Execution]:
+        """Undo :meth:`put`. A book without any execution left is gone, as if it had never been."""
+        if not execution.bears_fee:
+            return []
+        fill = execution.fill
+        key = (execution.strategy, fill.account, fill.instrument.con_id)
+        book = self.books[key]
+        book.seq = self.seq
+        book.record = None
+        book.charge(execution, -1)
+        changed: list[Execution] = []
+        if execution.state == "active":
+            changed = book.take(execution)
+        else:
+            book.voided = [e for e in book.voided if e is not execution]
+        if not book.lines and not book.voided:
+            del self.books[key]
+        return changed
+
+    def refee(self, execution: Execution, amount: Decimal, currency: str) -> None:
+        """Replace an execution's fee."""
+        book = None
+        if execution.bears_fee:
+            book = self.book(execution.strategy, execution.fill.account, execution.fill.instrument.con_id)
+            book.charge(execution, -1)
+        execution.commission = amount
+        execution.commission_currency = currency
+        if book is not None:
+            book.charge(execution)
+            book.seq = self.seq
+            book.record = None
+
+    def describe(self, instrument: Instrument) -> list[Execution]:
+        """Take the broker's contract details as the last word.
+
+        Returns:
+            Every execution of that ``con_id`` when multiplier or magnifier changed the arithmetic, else none.
+        """
+        terms = self.terms_of(instrument)
+        old = terms.instrument
+        terms.set(instrument)
+        terms.described = True
+        same = old.multiplier == instrument.multiplier and (old.price_magnifier or 1) == (
+            instrument.price_magnifier or 1
+        )
+        touched: list[Execution] = []
+        for book in self.books.values():
+            if book.key[2] != instrument.con_id:
+                continue
+            book.record = None
+            if same:
+                continue
+            book.seq = self.seq
+            for execution in book.bearers():
+                _revalue(execution, terms)
+                touched.append(execution)
+            book.refold()
+        return touched
+
+    def records(self, strategy: str | None = None, account: str | None = None) -> list[PositionRecord]:
+        """One per book, in the order in which the books were opened."""
+        return [
+            self.record(book)
+            for key, book in self.books.items()
+            if (strategy is None or key[0] == strategy) and (account is None or key[1] == account)
+        ]
+
+    def record(self, book: Holding) -> PositionRecord:
+        """The book as it stands; made anew only after a change."""
+        if book.record is None:
+            terms = self.terms[book.key[2]]
+            book.record = position_record(
+                book.key,
+                terms.instrument,
+                (book.quantity, book.open_cost, book.realized),
+                fees=book.fees,
+                pending=book.pending,
+                fills=len(book.lines),
+                last=book.lines[-1].sort[0] if book.lines else None,
+                seq=book.seq,
+            )
+        return book.record
+
+    def net(self) -> dict[tuple[str, int], Decimal]:
+        """Quantity per (account, con_id) over all strategies; currency pairs, which trade cash, left out (F80)."""
+        total: dict[tuple[str, int], Decimal] = {}
+        for (_, account, con_id), book in self.books.items():
+            if not self.terms[con_id].instrument.is_virtual_fx:
+                total[account, con_id] = add(total.get((account, con_id), ZERO), book.quantity)
+        return total
+
+
+def _revalue(execution: Execution, terms: Terms) -> None:
+    if execution.fill.source == "assignment":
+        # A leg's price was given in currency per unit; only its quoted form follows the magnifier.
+        quoted = multiply(execution.unit_price, Decimal(terms.instrument.price_magnifier or 1))
+        execution.fill = msgspec.structs.replace(execution.fill, price=quoted)
+    else:
+        execution.unit_price = terms.unit_price(execution.fill.price)
+    execution.value = terms.value(execution.unit_price)
+
+
+def position_record(
+    key: BookKey,
+    instrument: Instrument,
+    state: tuple[Decimal, Decimal, Decimal],
+    *,
+    fees: dict[str, Decimal],
+    pending: int,
+    fills: int,
+    last: datetime | None,
+    seq: int,
+) -> PositionRecord:
+    """Put a book's figures into a record; ``state`` is (quantity, open cost, realized P&L)."""
+    quantity, open_cost, realized = state
+    cash = {instrument.currency: subtract(realized, open_cost)}
+    if instrument.is_virtual_fx:
+        # A pair's quantity is an amount of its base currency, and that moved too (F83).
+        cash[instrument.symbol] = add(cash.get(instrument.symbol, ZERO), quantity)
+    return PositionRecord(
+        strategy=key[0],
+        account=key[1],
+        instrument_key=key[2],
+        quantity=quantity,
+        open_cost=open_cost,
+        avg_cost=average(quantity, open_cost, instrument.multiplier),
+        realized_pnl=realized,
+        fees=fees,
+        fees_pending=pending,
+        cash=cash,
+        fills=fills,
+        last_fill_at=last,
+        seq=seq,
+    )
+
+
+def same_figures(one: Iterable[PositionRecord], other: Iterable[PositionRecord]) -> bool:
+    """True when two sets of books agree in everything but the sequence that last touched them."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(records: Iterable[PositionRecord]) -> dict[BookKey, PositionRecord]:
+    return {(r.strategy, r.account, r.instrument_key): msgspec.structs.replace(r, seq=0) for r in records}

@@ -1,0 +1,325 @@
+"""The ledger: facts in, books and records out.
+
+``apply`` takes the journal's facts in their order and returns what changed. Nothing else changes a book, nothing in here
+reads a clock or does any input or output, and nothing that is wrong with the *data* raises: it becomes a finding. Replaying
+the same facts gives the same books and the same records. Not safe for several threads at once: callers hold one lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from engine.core.events import (
+    AnyFact,
+    AssignmentMade,
+    AssignmentReversed,
+    Audited,
+    BreakNoted,
+    Bust,
+    Commission,
+    ConnectionSeen,
+    Fill,
+    InstrumentDescribed,
+    OrderUpdate,
+    Quarantined,
+    QuarantineClosed,
+    RateSeen,
+    RuleSet,
+)
+from engine.core.ids import UNASSIGNED
+from engine.core.instrument import Instrument
+from engine.core.records import FillRecord, Finding, OrderRecord, PositionRecord
+from engine.state import dump, queries
+from engine.state.assignments import Assignments
+from engine.state.attribution import Attribution
+from engine.state.books import Shelf
+from engine.state.changes import Changes
+from engine.state.findings import Findings
+from engine.state.index import Index
+from engine.state.intake import Intake
+from engine.state.orders import Orders
+
+_KEPT: Final = 1000
+
+
+class Ledger:
+    """Everything the engine knows, as of one sequence.
+
+    Attributes:
+        seq: Sequence of the last fact applied, 0 for none.
+        at: Our time of it, never going back: the recorded time of records.
+        rates: (account, currency) -> latest rate; ``bases``: account -> base currency.
+        break_notes: Break id -> owner and note in force.
+        quarantine: Open quarantined messages by id.
+        connections: Recent changes of the link; ``audit``: recent acts of operators.
+    """
+
+    def __init__(self, *, patterns: Mapping[str, str] | None = None, fa_masters: Iterable[str] = ()) -> None:
+        """Start with empty books.
+
+        Args:
+            patterns: ``Settings.strategy_patterns()``.
+            fa_masters: Accounts whose executions are repeated per sub-account, beside those that look like an advisor's.
+        """
+        self.seq = 0
+        self.at: datetime | None = None
+        self._shelf = Shelf()
+        self._index = Index()
+        self._orders = Orders()
+        self._findings = Findings()
+        self._attribution = Attribution(patterns or {})
+        self._intake = Intake(self._shelf, self._index, self._orders, self._attribution, self._findings, fa_masters)
+        self._assignments = Assignments(self._shelf, self._index, self._intake, self._findings)
+        self.rates: dict[tuple[str, str], RateSeen] = {}
+        self.bases: dict[str, str] = {}
+        self.break_notes: dict[str, BreakNoted] = {}
+        self.quarantine: dict[str, Quarantined] = {}
+        self.connections: deque[ConnectionSeen] = deque(maxlen=_KEPT)
+        self.audit: deque[Audited] = deque(maxlen=_KEPT)
+        self._handlers: dict[type, Callable[[Any, Changes], None]] = {
+            Fill: self._intake.fill,
+            Commission: self._intake.commission,
+            Bust: self._intake.bust,
+            OrderUpdate: self._order,
+            InstrumentDescribed: self._described,
+            RateSeen: self._rate,
+            AssignmentMade: self._assignments.make,
+            AssignmentReversed: self._assignments.reverse,
+            RuleSet: self._rule,
+            BreakNoted: self._note,
+            ConnectionSeen: self._connection,
+            Quarantined: self._quarantined,
+            QuarantineClosed: self._quarantine_closed,
+            Audited: self._audited,
+        }
+
+    def apply(self, seq: int, fact: AnyFact) -> Changes:
+        """Take in the next fact.
+
+        Args:
+            seq: Its journal sequence, above every one before.
+
+        Returns:
+            What it changed.
+        """
+        assert seq > self.seq, f"facts come in order: {seq} after {self.seq}"
+        at = self.at
+        received = fact.received_at
+        if at is None or received > at:
+            at = self.at = received
+        self.seq = self._intake.seq = self._shelf.seq = self._orders.seq = seq
+        self._intake.at = self._orders.at = self._findings.at = at
+        changes = Changes()
+        self._handlers[type(fact)](fact, changes)
+        return changes
+
+    # ------------------------------------------------------------------------------------------------------- facts
+
+    def _order(self, update: OrderUpdate, changes: Changes) -> None:
+        named = update.strategy
+        claimed = named is not None and named != UNASSIGNED
+        if claimed:
+            assert named is not None, "checked above"
+            strategy = named
+            first = self._attribution.claim(named, update)
+            if first is not None:
+                text = f"order {update.order_id} (permId {update.perm_id}) is claimed by {named}, before by {first}, who keeps it"
+                self._findings.add(
+                    changes,
+                    "conflict",
+                    "warning",
+                    f"order:{update.account}:{update.perm_id}:{update.order_id}:{named}",
+                    text,
+                    account=update.account,
+                    strategy=first,
+                )
+                strategy = first
+        else:
+            strategy = self._attribution.infer(update).strategy
+        taken = self._orders.sight(update, strategy, claimed=claimed)
+        if taken is None:
+            return
+        order, record = taken
+        if record is not None:
+            changes.orders.append(record)
+        self._intake.progress.checked(order, changes)
+        if claimed:
+            self._intake.adopt(order.seen, strategy, changes)
+
+    def _described(self, fact: InstrumentDescribed, changes: Changes) -> None:
+        instrument = fact.instrument
+        known = self._shelf.terms.get(instrument.con_id)
+        old = known.instrument if known is not None else None
+        touched = self._shelf.describe(instrument)
+        if not touched or old is None:
+            return
+        text = (
+            f"con_id {instrument.con_id} {instrument.symbol}: multiplier {old.multiplier} is {instrument.multiplier}, magnifier "
+            f"{old.price_magnifier} is {instrument.price_magnifier}; {len(touched)} executions were folded again"
+        )
+        self._findings.add(
+            changes, "instrument_changed", "info", str(instrument.con_id), text, con_id=instrument.con_id
+        )
+        self._intake.again(touched, changes)
+
+    def _rate(self, fact: RateSeen, _changes: Changes) -> None:
+        self.bases[fact.account] = fact.base
+        known = self.rates.get((fact.account, fact.currency))
+        if known is None or fact.at >= known.at:
+            self.rates[fact.account, fact.currency] = fact
+
+    def _rule(self, fact: RuleSet, _changes: Changes) -> None:
+        self._attribution.set_rule(fact)
+
+    def _note(self, fact: BreakNoted, _changes: Changes) -> None:
+        known = self.break_notes.get(fact.break_id)
+        if known is not None:
+            fact = msgspec.structs.replace(fact, owner=fact.owner or known.owner, note=fact.note or known.note)
+        self.break_notes[fact.break_id] = fact
+
+    def _connection(self, fact: ConnectionSeen, _changes: Changes) -> None:
+        self.connections.append(fact)
+
+    def _quarantined(self, fact: Quarantined, _changes: Changes) -> None:
+        self.quarantine.setdefault(fact.quarantine_id, fact)
+
+    def _quarantine_closed(self, fact: QuarantineClosed, _changes: Changes) -> None:
+        self.quarantine.pop(fact.quarantine_id, None)
+
+    def _audited(self, fact: Audited, _changes: Changes) -> None:
+        self.audit.append(fact)
+
+    # ----------------------------------------------------------------------------------------------------- questions
+
+    def positions(self, strategy: str | None = None, account: str | None = None) -> list[PositionRecord]:
+        """One per (strategy, account, con_id) traded, flat ones kept."""
+        return self._shelf.records(strategy, account)
+
+    def position(self, strategy: str, account: str, con_id: int) -> PositionRecord | None:
+        """One book, ``None`` when it never traded."""
+        book = self._shelf.books.get((strategy, account, con_id))
+        return self._shelf.record(book) if book is not None else None
+
+    def net(self) -> dict[tuple[str, int], Decimal]:
+        """Signed quantity per (account, con_id) over all strategies and UNASSIGNED; currency pairs left out (F80)."""
+        return self._shelf.net()
+
+    def instrument(self, con_id: int) -> Instrument | None:
+        """An instrument as the broker's contract details, else its first execution, gave it."""
+        terms = self._shelf.terms.get(con_id)
+        return terms.instrument if terms is not None else None
+
+    def instruments(self) -> list[Instrument]:
+        """Every instrument that was traded or described."""
+        return [terms.instrument for terms in self._shelf.terms.values()]
+
+    def fill(self, account: str, root: str) -> FillRecord | None:
+        """The present state of an execution."""
+        execution = self._index.find(account, root)
+        return queries.record(self._shelf, execution) if execution is not None else None
+
+    def fills(self, strategy: str | None = None, since: datetime | None = None) -> list[FillRecord]:
+        """The present state of every execution, in order of first sight.
+
+        Args:
+            since: Only those that happened at or after this moment (place in the books' order).
+        """
+        return queries.fills(self._shelf, self._index, strategy, since)
+
+    def chain(self, account: str, root: str) -> list[FillRecord]:
+        """Every revision of an execution, lowest first; the one that counts is the last."""
+        execution = self._index.find(account, root)
+        return queries.chain(self._shelf, execution) if execution is not None else []
+
+    def orders(self, strategy: str | None = None, *, open_only: bool = False) -> list[OrderRecord]:
+        """The latest record of every order, in order of first sight."""
+        return queries.orders(self._orders, strategy, open_only=open_only)
+
+    def order(self, key: str) -> OrderRecord | None:
+        """The latest record of one order."""
+        known = self._orders.get(key)
+        return known.timeline[-1] if known is not None and known.timeline else None
+
+    def timeline(self, key: str) -> list[OrderRecord]:
+        """Every record of one order."""
+        known = self._orders.get(key)
+        return list(known.timeline) if known is not None else []
+
+    def assignments(self) -> list[AssignmentMade]:
+        """The journal's entries, oldest first."""
+        return list(self._assignments.made.values())
+
+    @property
+    def reversed_ids(self) -> dict[str, AssignmentReversed]:
+        """Assignment id -> what took it back."""
+        return self._assignments.reversed
+
+    @property
+    def assignment_head(self) -> str:
+        """Hash of the journal's last entry, empty for none."""
+        return self._assignments.head
+
+    def preview(self, assignment: AssignmentMade) -> list[tuple[PositionRecord | None, PositionRecord]]:
+        """Books that an entry would touch, before and after; nothing is changed."""
+        return self._assignments.preview(assignment)
+
+    def rules(self) -> list[RuleSet]:
+        """Every rule, switched off ones included."""
+        return list(self._attribution.rules.values())
+
+    def strategies(self) -> list[str]:
+        """Names known by configuration, from messages or from books."""
+        return list(dict.fromkeys([*self._attribution.names, *(key[0] for key in self._shelf.books)]))
+
+    def activity(self, account: str, con_id: int) -> datetime | None:
+        """Our time of the last fact about an instrument in an account."""
+        return self._intake.activity.get((account, con_id))
+
+    def fees_pending(self, older_than: datetime) -> list[FillRecord]:
+        """Executions heard of at or before a moment whose fee is still unknown (R8)."""
+        return queries.fees_pending(self._shelf, self._intake, older_than)
+
+    @property
+    def findings(self) -> dict[str, Finding]:
+        """Open findings by key."""
+        return self._findings.open
+
+    @property
+    def orphan_commissions(self) -> dict[str, Commission]:
+        """Fees whose execution is not known, by execution id."""
+        return self._intake.orphans
+
+    @property
+    def unbookable(self) -> list[Fill]:
+        """Executions that could not be booked, kept for the health screen."""
+        return list(self._intake.unbookable.values())
+
+    @property
+    def execution_count(self) -> int:
+        """Number of executions known."""
+        return self._index.count
+
+    def dump(self) -> bytes:
+        """The whole state, versioned; :meth:`load` continues from it identically."""
+        return dump.dump(self)
+
+    @classmethod
+    def load(cls, blob: bytes, *, patterns: Mapping[str, str] | None = None, fa_masters: Iterable[str] = ()) -> Ledger:
+        """Bring back what :meth:`dump` gave.
+
+        Raises:
+            ValueError: It is of another version, or no dump.
+        """
+        ledger = cls(patterns=patterns, fa_masters=fa_masters)
+        dump.load(ledger, blob)
+        return ledger
+
+    def check(self) -> None:
+        """Assert the books' invariants: what is wrong here is wrong with us."""
+        queries.check(self._shelf, self._index)

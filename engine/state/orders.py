@@ -1,0 +1,374 @@
+"""The orders: one state machine each, fed by sights of the order and by executions.
+
+An order is known by (account, permId); before the broker gives one, by (account, client id, order id), upgraded once (F46).
+The same order id with another permId is another order (R10). Manual orders, which share order id 0, are told apart by
+their permId (R11); one without either has no identity and is not kept (F47). An execution of an unknown order makes one
+from what the execution says (R22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.events import Fill, OrderUpdate
+from engine.core.exact import ZERO, add, multiply, quotient, subtract
+from engine.core.ids import UNASSIGNED
+from engine.core.instrument import Instrument
+from engine.core.records import OrderRecord
+from engine.state.order_state import CANCELLED, REJECTED_CODE, WORKING, accepts, derive
+
+Progress = tuple[Decimal, Decimal]
+"""(signed quantity, signed quantity times quoted price) of the executions in one instrument."""
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """What is known of one order.
+
+    Attributes:
+        seen: Everything known of it, merged from all sights.
+        word: The broker's word in force; ``local`` when the client library invented it.
+        worked: The broker once said that it works at the market.
+        rejected: Error 201 came while it had never worked.
+        acked: Quantity, limit and stop price as the broker last confirmed them, for a modification that fails (F71).
+        traded: con_id -> progress; a combination has one entry per leg and one for itself.
+        gaps: con_id -> cumulative quantity that the broker reported and we do not have.
+    """
+
+    key: str
+    strategy: str
+    claimed: bool
+    seen: OrderUpdate
+    word: str = ""
+    local: bool = False
+    worked: bool = False
+    rejected: bool = False
+    message: str = ""
+    acked: tuple[Decimal | None, Decimal | None, Decimal | None] | None = None
+    traded: dict[int, Progress] = {}
+    gaps: dict[int, Decimal] = {}
+    timeline: list[OrderRecord] = []
+
+    @property
+    def executed(self) -> Progress:
+        """Progress in what the order is about: a combination's own executions, not its legs'."""
+        if not self.traded:
+            return ZERO, ZERO
+        con_id = self.seen.instrument.con_id if self.seen.instrument is not None else 0
+        if con_id in self.traded:
+            return self.traded[con_id]
+        if self.seen.instrument is not None and self.seen.instrument.is_combo:
+            return ZERO, ZERO
+        return next(iter(self.traded.values()))
+
+    def figures(self) -> tuple[str, bool, Decimal | None, Decimal | None, Decimal | None]:
+        """State, open, filled, remaining, average price."""
+        quantity, value = self.executed
+        done = abs(quantity)
+        total = self.seen.quantity
+        state, is_open = derive(self.word, local=self.local, rejected=self.rejected, executed=done, total=total)
+        filled = done if self.traded else self.seen.filled
+        average = quotient(value, quantity) if quantity else self.seen.avg_fill_price
+        if total is None or filled is None or (self.word == "Filled" and self.seen.remaining is not None):
+            remaining = self.seen.remaining
+        else:
+            remaining = max(subtract(total, filled), ZERO)
+        return state, is_open, filled, remaining, average
+
+
+class Orders:
+    """Every order.
+
+    Attributes:
+        by_key: Key -> order.
+        seq: Sequence of the fact being applied, ``at`` its recorded time; set by the ledger.
+    """
+
+    def __init__(self) -> None:
+        """Start without orders."""
+        self.by_key: dict[str, Order] = {}
+        self._by_perm: dict[int, list[Order]] = {}
+        self._by_client: dict[tuple[int, int], list[Order]] = {}
+        self._aliases: dict[str, str] = {}
+        self.groups: dict[str, list[Order]] = {}
+        self.seq = 0
+        self.at: datetime | None = None
+
+    def get(self, key: str) -> Order | None:
+        """An order by its key, also by the key that it had before its permId was known."""
+        return self.by_key.get(self._aliases.get(key, key))
+
+    def find(self, sight: Fill | OrderUpdate) -> Order | None:
+        """The order a sight is about, if it is known."""
+        account = sight.account
+        if sight.perm_id:
+            known = self._by_perm.get(sight.perm_id)
+            if known is not None:
+                for order in known:
+                    if order.seen.account == account or not account or not order.seen.account:
+                        return order
+        if sight.order_id > 0:
+            for order in reversed(self._by_client.get((sight.client_id, sight.order_id), ())):
+                mine, other = order.seen.perm_id, sight.perm_id
+                if order.seen.account and account and order.seen.account != account:
+                    continue
+                if mine and other:
+                    continue
+                if mine and not other and self._starts_anew(order, sight):
+                    return None
+                return order
+        return None
+
+    @staticmethod
+    def _starts_anew(order: Order, sight: Fill | OrderUpdate) -> bool:
+        """A fresh order that has no permId yet and re-uses the number of a finished one of an earlier session."""
+        fresh = isinstance(sight, OrderUpdate) and sight.status in {"", "PendingSubmit", "ApiPending"}
+        return fresh and not order.figures()[1]
+
+    def sight(self, update: OrderUpdate, strategy: str, *, claimed: bool) -> tuple[Order, OrderRecord | None] | None:
+        """Take in a sight of an order.
+
+        Args:
+            strategy: Whose it is, by claim or inference.
+            claimed: A message named the strategy.
+
+        Returns:
+            The order and its new row, ``None`` instead of the row when nothing changed; ``None`` when the sight has no identity.
+        """
+        if not update.perm_id and update.order_id <= 0:
+            return None
+        order = self.find(update)
+        if order is None:
+            order = self._new(update, strategy, claimed=claimed)
+        elif claimed and not order.claimed:
+            order.strategy, order.claimed = strategy, True
+        elif order.strategy == UNASSIGNED:
+            order.strategy = strategy
+        self._absorb(order, update)
+        return order, self.row(order, by_broker=bool(update.status), message=update.message)
+
+    def _absorb(self, order: Order, update: OrderUpdate) -> None:
+        order.seen = merged(order.seen, update)
+        self._upgrade(order)
+        self._join_groups(order)
+        if update.message:
+            order.message = update.message
+        failed = update.source == "error" or bool(update.error_code)
+        if failed and order.worked and order.acked is not None:
+            quantity, limit, stop = order.acked  # the modification failed, the order lives on as it was (F71)
+            order.seen = msgspec.structs.replace(order.seen, quantity=quantity, limit_price=limit, stop_price=stop)
+        if update.error_code == REJECTED_CODE and not order.worked and not order.executed[0]:
+            order.rejected = True
+        if accepts(order.word, order.local, update):
+            order.word, order.local = update.status, update.local
+            if update.status in WORKING and not update.local:
+                order.worked, order.rejected = True, False
+        if not update.local and not failed and update.message != "Modify" and update.source != "completed":
+            order.acked = (order.seen.quantity, order.seen.limit_price, order.seen.stop_price)
+
+    def trade(self, fill: Fill, quantity: Decimal, value: Decimal, strategy: str, *, claimed: bool) -> Order | None:
+        """Take in an execution's (change of) quantity and signed quantity times quoted price.
+
+        Returns:
+            The order, ``None`` when the execution names none.
+        """
+        order = self.find(fill)
+        if order is None:
+            if not fill.perm_id and fill.order_id <= 0:
+                return None
+            order = self._new(_seen_from(fill), strategy, claimed=claimed)
+        elif (
+            not order.seen.perm_id
+            or not order.seen.account
+            or not order.seen.instrument
+            or not order.seen.instrument.con_id
+        ):
+            order.seen = merged(order.seen, _seen_from(fill), keep_words=True)
+            self._upgrade(order)
+        if claimed and not order.claimed:
+            order.strategy, order.claimed = strategy, True
+        con_id = fill.instrument.con_id
+        if fill.instrument.is_combo and order.seen.instrument is not None and not order.seen.instrument.is_combo:
+            order.seen = msgspec.structs.replace(order.seen, instrument=fill.instrument)
+        before = order.traded.get(con_id)
+        order.traded[con_id] = (
+            (quantity, value) if before is None else (add(before[0], quantity), add(before[1], value))
+        )
+        return order
+
+    def row(
+        self, order: Order, *, by_broker: bool, message: str = "", executed_at: datetime | None = None
+    ) -> OrderRecord | None:
+        """The row that the order's present state makes, ``None`` when the last one says the same already."""
+        assert self.at is not None, "rows are made while a fact is applied"
+        state, is_open, filled, remaining, average = order.figures()
+        final_by_executions = not is_open and order.word not in CANCELLED and order.word != "Inactive"
+        status = order.word if by_broker and order.word and not (final_by_executions and state == "Filled") else state
+        last = order.timeline[-1] if order.timeline else None
+        seen = order.seen
+        if last is not None:
+            if not by_broker and state == last.state and order.strategy == last.strategy:
+                return None
+            same = (
+                (status, state, filled, remaining, average, order.strategy)
+                == (last.status, last.state, last.filled, last.remaining, last.avg_fill_price, last.strategy)
+                and _asked(seen) == _asked(last.update)
+                and (not message or message == last.message)
+                and (not seen.why_held or seen.why_held == last.update.why_held)
+            )
+            if same:
+                return None
+        record = OrderRecord(
+            seq=self.seq,
+            recorded_at=self.at,
+            strategy=order.strategy,
+            order_key=order.key,
+            update=seen if by_broker or executed_at is None else msgspec.structs.replace(seen, status_at=executed_at),
+            status=status,
+            filled=filled,
+            remaining=remaining,
+            avg_fill_price=average,
+            message=order.message,
+            state=state,
+            is_open=is_open,
+        )
+        order.timeline.append(record)
+        return record
+
+    def _new(self, seen: OrderUpdate, strategy: str, *, claimed: bool) -> Order:
+        order = Order(key=key_of(seen), strategy=strategy, claimed=claimed, seen=seen)
+        if order.key in self.by_key:  # a number used again before its permId is known: the former one keeps its rows
+            order.key = f"{order.key}#{self.seq}"
+        order.seen = msgspec.structs.replace(seen, status="", message="", error_code=0, local=False)
+        self.add(order)
+        return order
+
+    def add(self, order: Order) -> None:
+        """Index an order."""
+        seen = order.seen
+        self.by_key[order.key] = order
+        if seen.perm_id:
+            self._by_perm.setdefault(seen.perm_id, []).append(order)
+        if seen.order_id > 0:
+            self._by_client.setdefault((seen.client_id, seen.order_id), []).append(order)
+        self._join_groups(order)
+
+    def _upgrade(self, order: Order) -> None:
+        """Give the order the key that it deserves by now; once, since a permId never changes."""
+        key = key_of(order.seen)
+        if key == order.key or order.key.startswith(f"{key}#"):
+            return
+        if key in self.by_key:
+            return
+        self.by_key.pop(order.key)
+        self._aliases[order.key] = key
+        if order.seen.perm_id and order not in self._by_perm.get(order.seen.perm_id, ()):
+            self._by_perm.setdefault(order.seen.perm_id, []).append(order)
+        order.key = key
+        self.by_key[key] = order
+
+    def _join_groups(self, order: Order) -> None:
+        seen = order.seen
+        names = []
+        if seen.oca_group:
+            names.append(f"OCA group {seen.oca_group} of {seen.account}")
+        if seen.parent_id > 0:
+            names.append(f"children of order {seen.parent_id} of client {seen.client_id}")
+        for name in names:
+            group = self.groups.setdefault(name, [])
+            if not any(other is order for other in group):
+                group.append(order)
+
+    def siblings(self, order: Order) -> Iterator[tuple[str, list[Order]]]:
+        """Groups (one cancels the other, or children of one parent) that the order is in."""
+        if not order.seen.oca_group and order.seen.parent_id <= 0:
+            return
+        for name, group in self.groups.items():
+            if any(other is order for other in group):
+                yield name, group
+
+    def aliases(self) -> dict[str, str]:
+        """Former key -> key."""
+        return self._aliases
+
+
+def key_of(seen: OrderUpdate) -> str:
+    """``P<account>:<permId>``, or ``O<account>:<client>:<order id>`` while there is no permId."""
+    if seen.perm_id:
+        return f"P{seen.account}:{seen.perm_id}"
+    return f"O{seen.account}:{seen.client_id}:{seen.order_id}"
+
+
+def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) -> OrderUpdate:
+    """Lay a new sight over what is known; what it does not say stays, and the first order reference counts (F12).
+
+    Args:
+        keep_words: Take only identity and instrument, no status, prices or quantities.
+    """
+    instrument = known.instrument
+    if new.instrument is not None and (instrument is None or not instrument.con_id):
+        instrument = new.instrument
+    identity = {
+        "account": known.account or new.account,
+        "perm_id": known.perm_id or new.perm_id,
+        "order_id": known.order_id or new.order_id,
+        "client_id": known.client_id or new.client_id,
+        "order_ref": known.order_ref or new.order_ref,
+        "strategy": known.strategy or new.strategy,
+        "instrument": instrument,
+        "side": known.side or new.side,
+    }
+    if keep_words:
+        return msgspec.structs.replace(known, **identity)
+    lossy = new.source == "completed"  # completed orders only map a permId to a reference and say the final word (F59)
+    return msgspec.structs.replace(
+        new,
+        **identity,
+        quantity=known.quantity if lossy or new.quantity is None else new.quantity,
+        order_type=new.order_type or known.order_type,
+        limit_price=known.limit_price if new.limit_price is None else new.limit_price,
+        stop_price=known.stop_price if new.stop_price is None else new.stop_price,
+        tif=new.tif or known.tif,
+        parent_id=new.parent_id or known.parent_id,
+        oca_group=new.oca_group or known.oca_group,
+        filled=_most(known.filled, None if lossy else new.filled),
+        remaining=known.remaining if lossy or new.remaining is None else new.remaining,
+        avg_fill_price=known.avg_fill_price if lossy or new.avg_fill_price is None else new.avg_fill_price,
+    )
+
+
+def _most(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return max((n for n in (one, other) if n is not None), default=None)
+
+
+def _asked(seen: OrderUpdate) -> tuple[object, ...]:
+    return seen.quantity, seen.limit_price, seen.stop_price, seen.order_type, seen.tif
+
+
+def _seen_from(fill: Fill) -> OrderUpdate:
+    """What an execution says about its order."""
+    return OrderUpdate(
+        received_at=fill.received_at,
+        account=fill.account,
+        perm_id=fill.perm_id,
+        order_id=fill.order_id,
+        client_id=fill.client_id,
+        strategy=fill.strategy,
+        order_ref=fill.order_ref,
+        instrument=fill.instrument,
+        side="BUY" if fill.quantity > 0 else "SELL",
+        status_at=fill.executed_at,
+    )
+
+
+def signed_value(fill: Fill) -> Decimal:
+    """Signed quantity times quoted price."""
+    return multiply(fill.quantity, fill.price)
+
+
+def instrument_of(order: Order) -> Instrument | None:
+    """What the order trades, as far as known."""
+    return order.seen.instrument

@@ -1,0 +1,145 @@
+"""What executions do to their orders: progress, gaps, fills after a final word, too much filled."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.exact import ZERO, add, multiply, subtract
+from engine.state.changes import Changes
+from engine.state.executions import Execution
+from engine.state.findings import Findings
+from engine.state.order_state import CANCELLED, plain
+from engine.state.orders import Order, Orders
+
+
+class Progress:
+    """Brings executions to the orders and reports what is odd about it. Status never blocks a fill (R21)."""
+
+    def __init__(self, orders: Orders, findings: Findings) -> None:
+        """Wire the parts."""
+        self._orders = orders
+        self._findings = findings
+
+    def executed(self, execution: Execution, quantity: Decimal, value: Decimal, changes: Changes) -> None:
+        """Take in a new execution, or the change that a correction or a bust made.
+
+        Args:
+            quantity: Signed change.
+            value: Change of signed quantity times quoted price.
+        """
+        fill = execution.fill
+        if execution.state == "busted":
+            quantity = value = ZERO
+        order = self._orders.trade(fill, quantity, value, execution.strategy, claimed=execution.claimed)
+        if order is None:
+            return
+        if quantity and (fill.cum_quantity or order.gaps) and execution.state == "active" and not execution.supersedes:
+            self._gap(order, execution, changes)
+        if quantity:
+            self._odd(order, execution, changes)
+        if self._findings.open:
+            self._reported(order, changes)
+        row = self._orders.row(order, by_broker=False, executed_at=fill.executed_at)
+        if row is not None:
+            changes.orders.append(row)
+
+    def undo(self, execution: Execution, changes: Changes) -> None:
+        """Take an execution's part out of its order, before it is corrected or voided."""
+        if execution.state not in {"active", "group"}:
+            return
+        fill = execution.fill
+        order = self._orders.find(fill)
+        if order is None:
+            return
+        quantity, value = order.traded.get(fill.instrument.con_id, (ZERO, ZERO))
+        order.traded[fill.instrument.con_id] = (
+            subtract(quantity, fill.quantity),
+            subtract(value, multiply(fill.quantity, fill.price)),
+        )
+
+    def redo(self, execution: Execution, changes: Changes) -> None:
+        """Put its part in as it is now."""
+        fill = execution.fill
+        self.executed(execution, fill.quantity, multiply(fill.quantity, fill.price), changes)
+
+    def _gap(self, order: Order, execution: Execution, changes: Changes) -> None:
+        """The broker's running total tells of executions that we do not have (F21)."""
+        fill = execution.fill
+        con_id = fill.instrument.con_id
+        known = abs(order.traded[con_id][0])
+        reported = max(fill.cum_quantity or ZERO, order.gaps.get(con_id, ZERO))
+        subject = f"{order.key}:{con_id}"
+        if known >= reported:
+            if order.gaps.pop(con_id, None) is not None:
+                self._findings.settle(changes, "execution_gap", subject)
+            return
+        order.gaps[con_id] = reported
+        changes.requests.add("executions")
+        missing = plain(subtract(reported, known))
+        text = f"order {order.key}: IB counts {plain(reported)} executed, {plain(known)} came, {missing} missing"
+        self._findings.about(
+            changes, "execution_gap", "warning", fill, text, strategy=execution.strategy, subject=subject
+        )
+
+    def _odd(self, order: Order, execution: Execution, changes: Changes) -> None:
+        fill, findings = execution.fill, self._findings
+        if order.rejected:
+            text = (
+                f"order {order.key} was rejected ({order.message or 'no reason given'}), yet {fill.quantity} executed"
+            )
+            findings.about(
+                changes, "rejected_filled", "critical", fill, text, strategy=order.strategy, subject=order.key
+            )
+        elif order.word in CANCELLED:
+            text = f"order {order.key} was cancelled, yet {fill.quantity} executed afterwards"
+            findings.about(
+                changes, "cancelled_filled", "critical", fill, text, strategy=order.strategy, subject=order.key
+            )
+        self._overfill(order, changes)
+
+    def _overfill(self, order: Order, changes: Changes) -> None:
+        done, total = abs(order.executed[0]), order.seen.quantity
+        if total is not None and total > 0:
+            if done > total:
+                text = f"order {order.key}: {plain(done)} executed of {plain(total)}"
+                self._findings.add(
+                    changes,
+                    "overfill",
+                    "critical",
+                    order.key,
+                    text,
+                    account=order.seen.account,
+                    strategy=order.strategy,
+                )
+            else:
+                self._findings.settle(changes, "overfill", order.key)
+        for name, group in self._orders.siblings(order):
+            filled = [other for other in group if other.executed[0]]
+            most = max((other.seen.quantity or ZERO for other in group), default=ZERO)
+            total_filled = ZERO
+            for other in filled:
+                total_filled = add(total_filled, abs(other.executed[0]))
+            if len(filled) > 1 and most and total_filled > most:
+                text = f"{name}: {plain(total_filled)} executed over {len(filled)} orders, at most {plain(most)} were meant"
+                self._findings.add(
+                    changes, "oca_overfill", "critical", name, text, account=order.seen.account, strategy=order.strategy
+                )
+
+    def checked(self, order: Order, changes: Changes) -> None:
+        """Look again after a sight of the order: its quantity may have grown (F72), or it may report more than came (F63)."""
+        if order.traded:
+            self._overfill(order, changes)
+        self._reported(order, changes)
+
+    def _reported(self, order: Order, changes: Changes) -> None:
+        reported = order.seen.filled
+        subject = f"{order.key}:reported"
+        if order.word == "Filled" and reported is not None and reported > abs(order.executed[0]):
+            if f"execution_gap:{subject}" not in self._findings.open:
+                changes.requests.add("executions")
+            text = f"order {order.key} is reported filled {plain(reported)}, {plain(abs(order.executed[0]))} came as executions"
+            self._findings.add(
+                changes, "execution_gap", "info", subject, text, account=order.seen.account, strategy=order.strategy
+            )
+        else:
+            self._findings.settle(changes, "execution_gap", subject)

@@ -1,0 +1,88 @@
+"""Questions to the ledger that walk over many executions or orders, and the books' own check."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from engine.core.exact import ZERO, add, multiply, subtract
+from engine.core.records import FillRecord, OrderRecord
+from engine.state.books import Shelf
+from engine.state.executions import Execution, record_of, superseded_record
+from engine.state.index import Index
+from engine.state.intake import Intake
+from engine.state.orders import Orders
+
+
+def record(shelf: Shelf, execution: Execution) -> FillRecord:
+    """The present record of an execution."""
+    fill = execution.fill
+    terms = fill.instrument if execution.state == "group" else shelf.terms[fill.instrument.con_id].instrument
+    return record_of(execution, terms)
+
+
+def fills(shelf: Shelf, index: Index, strategy: str | None, since: datetime | None) -> list[FillRecord]:
+    """The present record of every execution that fits."""
+    return [
+        record(shelf, execution)
+        for execution in index.all()
+        if (strategy is None or execution.strategy == strategy) and (since is None or execution.sort[0] >= since)
+    ]
+
+
+def chain(shelf: Shelf, execution: Execution) -> list[FillRecord]:
+    """Every revision, lowest first."""
+    rows = [record(shelf, execution)]
+    if execution.extra is not None:
+        older = sorted(execution.extra.older, key=lambda old: old.revision, reverse=True)
+        for old in older:
+            terms = shelf.terms_of(old.fill.instrument)
+            rows.insert(0, superseded_record(execution, old, terms.instrument, terms.unit_price(old.fill.price)))
+    return rows
+
+
+def orders(book: Orders, strategy: str | None, *, open_only: bool) -> list[OrderRecord]:
+    """The latest record of every order that fits."""
+    latest = [order.timeline[-1] for order in book.by_key.values() if order.timeline]
+    return [r for r in latest if (strategy is None or r.strategy == strategy) and (r.is_open or not open_only)]
+
+
+def fees_pending(shelf: Shelf, intake: Intake, older_than: datetime) -> list[FillRecord]:
+    """Executions whose fee is unknown and which came at or before a moment."""
+    return [
+        record(shelf, execution)
+        for execution in intake.pending.values()
+        if execution.bears_fee and execution.fill.received_at <= older_than
+    ]
+
+
+def check(shelf: Shelf, index: Index) -> None:
+    """Assert that every book equals the plain sum over its own executions, and that every execution is where it says."""
+    homes: dict[int, tuple[str, str, int]] = {}
+    for key, book in shelf.books.items():
+        assert book.key == key, "a book is under its key"
+        assert all(a.sort < b.sort for a, b in zip(book.lines, book.lines[1:], strict=False)), "lines are in order"
+        quantity = realized = cash = ZERO
+        fees: dict[str, Decimal] = {}
+        pending = 0
+        for line in book.lines:
+            assert line.counts, "only executions that count are lines"
+            quantity = add(quantity, line.quantity)
+            realized = add(realized, line.realized)
+            cash = subtract(cash, multiply(line.quantity, line.value))
+        for execution in book.bearers():
+            homes[execution.sort[2], execution.sort[1]] = key  # type: ignore[index]
+            assert execution.strategy == key[0], "an execution is in its strategy's book"
+            if execution.commission is None:
+                pending += 1
+            else:
+                currency = execution.commission_currency
+                fees[currency] = add(fees.get(currency, ZERO), execution.commission)
+        assert quantity == book.quantity, f"{key}: quantity {book.quantity} is the sum of its lines {quantity}"
+        assert realized == book.realized, f"{key}: realized {book.realized} is the sum of its lines {realized}"
+        assert book.realized == add(book.open_cost, cash), f"{key}: realized is open cost plus cash"
+        assert quantity or not book.open_cost, f"{key}: flat costs nothing"
+        assert fees == book.fees, f"{key}: fees {book.fees} are the sum {fees}"
+        assert pending == book.pending, f"{key}: pending fees"
+    booked = sum(1 for execution in index.all() if execution.bears_fee)
+    assert booked == len(homes), f"{booked} executions bear a fee, {len(homes)} are in books"
