@@ -3,19 +3,19 @@
 What can be assigned is ``broker - strategies``, which has two parts (see :mod:`engine.recon.compare`), taken in this
 order:
 
-1. *Executions in UNASSIGNED.* Whole ones are **moved**: they keep their price, time and fee, as if the strategy had made
-   them. When the split cuts through one, its quantity is transferred by a pair of **legs** at the cost that UNASSIGNED
-   carries it at, so that UNASSIGNED realizes nothing: after the moves, ``-q`` for UNASSIGNED and ``+q`` for the strategy,
-   both at UNASSIGNED's average cost (which is the execution's own price when one is left). The fee of a cut execution
-   stays in UNASSIGNED: a fee is the broker's figure for a whole execution, and is not divided by us.
+1. *Executions in UNASSIGNED.* Whole ones are **moved**: they keep their price, time and fee, as if the strategy had
+   made them. When the split cuts through one, its quantity is transferred by a pair of **legs** at the cost that
+   UNASSIGNED carries it at, so that UNASSIGNED realizes nothing: after the moves, ``-q`` for UNASSIGNED and ``+q`` for
+   the strategy, both at UNASSIGNED's average cost (which is the execution's own price when one is left). The fee of a
+   cut execution stays in UNASSIGNED: a fee is the broker's figure for a whole execution, and is not divided by us.
 2. *The rest, which no execution explains*: one leg for the strategy, at a price chosen by :mod:`engine.recon.pricing`.
 
 When the operator types a price (or insists on mark or broker's cost), nothing is moved: the quantity is transferred at
 that price on both sides, and what it differs from the executions' cost stays as profit or loss in UNASSIGNED. Every
 entry leaves the sum of all books as it was, except for part 2, which adds exactly the quantity that the broker has.
 
-Worked example: UNASSIGNED holds +30 at 10 and +20 at 11; split ALPHA 35, BETA 15. The 30 move to ALPHA; 20 at 11 is cut:
-legs UNASSIGNED -20, ALPHA +5, BETA +15, all at 11. UNASSIGNED is flat and realized 0.
+Worked example: UNASSIGNED holds +30 at 10 and +20 at 11; split ALPHA 35, BETA 15. The 30 move to ALPHA; 20 at 11 is
+cut: legs UNASSIGNED -20, ALPHA +5, BETA +15, all at 11. UNASSIGNED is flat and realized 0.
 """
 
 from __future__ import annotations
@@ -105,9 +105,10 @@ def plan_assignment(what: Assignable, request: Request, *, now: datetime, previo
         previous_hash: Head of the journal's chain, empty for the first entry.
 
     Raises:
-        AssignmentRefused: The request does not fit the residual, no price can be had, or operator or reason are missing.
+        AssignmentRefused: The request does not fit the residual, no price can be had, or operator or reason are
+            missing.
     """
-    split = _checked_split(what, request)
+    split = _checked_split(request)
     total = sum(split.values(), ZERO)
     from_books, from_rest = _two_parts(what, split, total)
     legs: list[AssignmentLeg] = []
@@ -270,7 +271,7 @@ def _signed_by(request: Request) -> None:
         raise AssignmentRefused("an assignment needs a reason")
 
 
-def _checked_split(what: Assignable, request: Request) -> dict[str, Decimal]:
+def _checked_split(request: Request) -> dict[str, Decimal]:
     _signed_by(request)
     if request.price is not None and not request.price.is_finite():
         raise AssignmentRefused(f"the price {request.price} is not a number")

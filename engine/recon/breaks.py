@@ -143,6 +143,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
         assigned: Key -> (id, time) of the latest assignment in force.
         value_at_risk: Key and quantity -> (amount, base currency); amount ``None`` when unknown.
         deferred: Why nothing may be confirmed or closed now (reset window), else empty.
+        restored: Keys whose assignment was just taken back: what was confirmed before it is confirmed again.
     """
 
     activity: Callable[[Key], datetime | None] = lambda _: None
@@ -151,6 +152,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     assigned: Mapping[Key, tuple[str, datetime]] = msgspec.field(default_factory=dict)
     value_at_risk: Callable[[Key, Decimal], tuple[Decimal | None, str]] = lambda _k, _q: (None, "")
     deferred: str = ""
+    restored: frozenset[Key] = frozenset()
 
 
 def break_id(account: str, con_id: int) -> str:
@@ -188,6 +190,8 @@ class BreakBook(msgspec.Struct, frozen=True, kw_only=True):
         answers: Iterable[AccountSnapshot],
         about: Circumstances,
         policy: Policy,
+        *,
+        only: Key | None = None,
     ) -> tuple[BreakBook, list[BreakChange]]:
         """Advance by one comparison.
 
@@ -197,6 +201,7 @@ class BreakBook(msgspec.Struct, frozen=True, kw_only=True):
             answers: The broker's answers that were compared; accounts that are UNKNOWN or absent do not move.
             about: What else is known.
             policy: Patience.
+            only: The one key that ``found`` speaks of, when an assignment changed just that one; absent means all keys.
 
         Returns:
             The new book, and its changes in order. Work is proportional to differences and known breaks only.
@@ -205,7 +210,7 @@ class BreakBook(msgspec.Struct, frozen=True, kw_only=True):
         breaks = dict(self.breaks)
         changes: list[BreakChange] = []
         gone = [b.key for b in breaks.values() if b.state != "closed" and b.account in good and b.key not in found]
-        for key in (*found, *gone):
+        for key in (*found, *gone) if only is None else (only,):
             answer = good.get(key[0])
             if answer is None:
                 continue
@@ -372,6 +377,7 @@ def _begin(old: Break | None, seen: Difference, moment: _Moment) -> Break:
         owner="" if old is None else old.owner,
         note="" if old is None else old.note,
         residual=seen.quantity,
+        confirmed_quantity=old.confirmed_quantity if old is not None and moment.key in moment.about.restored else None,
     )
 
 

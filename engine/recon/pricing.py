@@ -1,10 +1,10 @@
 """What a quantity that no execution explains is booked at.
 
-The choice, in this order unless the operator names one: *typed*; the broker's *implied cost*; the latest *mark*; else the
-entry is refused and a price is asked for. A price is never guessed and never 0 by default.
+The choice, in this order unless the operator names one: *typed*; the broker's *implied cost*; the latest *mark*; else
+the entry is refused and a price is asked for. A price is never guessed and never 0 by default.
 
-Implied cost: IB's average cost is per contract, with multiplier and commission. When the broker holds more than the books
-in the same direction, what it paid for the rest follows::
+Implied cost: IB's average cost is per contract, with multiplier and commission. When the broker holds more than the
+books in the same direction, what it paid for the rest follows::
 
     (broker_avg_cost * broker_quantity - open_cost of all books) / (difference * multiplier)
 
@@ -47,7 +47,9 @@ def implied_price(
     if price <= 0:
         return None
     rounded = price.quantize(_STEP)
-    return rounded.normalize() if rounded else None
+    if not rounded:
+        return None
+    return price if rounded == price else rounded
 
 
 def choose_price(

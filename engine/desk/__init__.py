@@ -1,0 +1,1 @@
+"""Services that act on what ``recon`` decides: they take ledger, broker and doors for facts and rows, and wire none."""

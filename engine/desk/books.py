@@ -1,0 +1,80 @@
+"""What the desk asks of the ledger, as a Protocol, so that its services are tested with the real one or a small one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from engine.core.events import AssignmentMade, BreakNoted, ConnectionSeen, RuleSet
+from engine.core.instrument import Instrument
+from engine.core.records import FillRecord, OrderRecord, PositionRecord
+
+
+class Books(Protocol):
+    """The part of :class:`engine.state.ledger.Ledger` that the desk reads, always under the ledger's lock."""
+
+    @property
+    def assignment_head(self) -> str:
+        """Hash of the last entry of the journal of assignments, empty before the first."""
+        ...
+
+    @property
+    def reversed_ids(self) -> Mapping[str, Any]:
+        """Assignment id -> its reversal."""
+        ...
+
+    @property
+    def break_notes(self) -> Mapping[str, BreakNoted]:
+        """Break id -> latest owner and note."""
+        ...
+
+    @property
+    def connections(self) -> Sequence[ConnectionSeen]:
+        """Recent changes of the link to IB, oldest first."""
+        ...
+
+    def net(self) -> dict[tuple[str, int], Decimal]:
+        """Signed quantity per (account, con_id) over all books."""
+        ...
+
+    def positions(self, strategy: str | None = None, account: str | None = None) -> list[PositionRecord]:
+        """Every book."""
+        ...
+
+    def position(self, strategy: str, account: str, con_id: int) -> PositionRecord | None:
+        """One book."""
+        ...
+
+    def instrument(self, con_id: int) -> Instrument | None:
+        """What is known of an instrument."""
+        ...
+
+    def fills(self, strategy: str | None = None, since: datetime | None = None) -> list[FillRecord]:
+        """Current state of each execution."""
+        ...
+
+    def fill(self, account: str, root: str) -> FillRecord | None:
+        """Current state of one execution."""
+        ...
+
+    def orders(self, strategy: str | None = None, *, open_only: bool = False) -> list[OrderRecord]:
+        """Latest sight of each order."""
+        ...
+
+    def assignments(self) -> list[AssignmentMade]:
+        """Every assignment ever made, in order."""
+        ...
+
+    def rules(self) -> list[RuleSet]:
+        """Latest state of each rule."""
+        ...
+
+    def activity(self, account: str, con_id: int) -> datetime | None:
+        """When a fact last touched this instrument here."""
+        ...
+
+    def preview(self, assignment: AssignmentMade) -> list[tuple[PositionRecord | None, PositionRecord]]:
+        """Before and after of every book that an assignment would touch; changes nothing."""
+        ...

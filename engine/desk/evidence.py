@@ -1,0 +1,160 @@
+"""Collects what breaks are explained from; all reading of the books happens under one short lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from engine.core.ids import UNASSIGNED
+from engine.core.instrument import Instrument
+from engine.core.records import FillRecord, OrderRecord, PositionRecord
+from engine.core.statement import OptionEvent
+from engine.desk.books import Books
+from engine.desk.picture import Lock, Picture, in_force_of, key_of
+from engine.ports import Broker
+from engine.recon.breaks import Break, lag_sums
+from engine.recon.calendar import after_reset, region_of
+from engine.recon.cause import Explanation
+from engine.recon.compare import Difference, Key
+from engine.recon.evidence import Evidence, Side, StatementItem
+from engine.recon.explain import explain
+from engine.settings import Settings
+
+ZERO: Final = Decimal(0)
+_WINDOW: Final = timedelta(days=10)
+_AT_ONCE: Final = 500
+"""Breaks that one run explains, most urgent first; the rest keep what they have until a later run."""
+
+
+def explain_breaks(
+    breaks: Sequence[Break],
+    *,
+    books: Books,
+    lock: Lock,
+    broker: Broker,
+    picture: Picture,
+    external: Sequence[StatementItem],
+    settings: Settings,
+    now: datetime,
+) -> Mapping[str, Explanation]:
+    """Explain open breaks.
+
+    Returns:
+        Break id -> explanation.
+    """
+    if not breaks:
+        return {}
+    chosen = sorted(breaks, key=lambda b: (bool(b.causes), b.first_seen))[:_AT_ONCE]
+    gathered = _Gathered(books, lock, broker, picture, external, settings, now)
+    return {b.break_id: explain(gathered.evidence(b)) for b in chosen}
+
+
+class _Gathered:
+    def __init__(
+        self,
+        books: Books,
+        lock: Lock,
+        broker: Broker,
+        picture: Picture,
+        external: Sequence[StatementItem],
+        settings: Settings,
+        now: datetime,
+    ) -> None:
+        with lock:
+            recent = books.fills(since=now - _WINDOW)
+            loose = books.fills(strategy=UNASSIGNED)
+            orders = books.orders()
+            assignments = in_force_of(books)
+        self.now = now
+        self.settings = settings
+        self.instrument_of = books.instrument
+        self.picture = picture
+        self.marks = broker.marks()
+        self.external = external
+        self.assignments = assignments
+        self.fills = _by_key({(r.strategy, r.fill.account, r.fill.exec_id): r for r in (*recent, *loose)}.values())
+        self.orders: dict[Key, list[OrderRecord]] = {}
+        for order in orders:
+            if order.update.instrument is not None:
+                self.orders.setdefault((order.update.account, order.update.instrument.con_id), []).append(order)
+        self.books: dict[Key, list[PositionRecord]] = {}
+        for position in picture.positions:
+            self.books.setdefault((position.account, position.instrument_key), []).append(position)
+        self.own_clients = frozenset(
+            {settings.ib_client_id, *(r.fill.client_id for r in recent if r.strategy != UNASSIGNED)}
+        )
+        self.is_after_reset = after_reset(now, region_of(settings.ib_timezone))
+
+    def evidence(self, found: Break) -> Evidence:
+        key = found.key
+        seen = self.picture.comparison.found
+        here = self.side(key, seen.get(key))
+        beside = tuple(self.side(k, d) for k, d in seen.items() if k[0] == key[0] and k[1] != key[1] and d.difference)
+        elsewhere = tuple(self.side(k, d) for k, d in seen.items() if k[1] == key[1] and k[0] != key[0])
+        fills = tuple(self.fills.get(key, ()))
+        settled = self.now - timedelta(seconds=2 * self.settings.settle_s)
+        flying = [r.quantity for r in fills if r.state == "active" and r.fill.received_at >= settled]
+        return Evidence(
+            found=found,
+            now=self.now,
+            here=here,
+            beside=beside,
+            elsewhere=elsewhere,
+            underlying=self.underlying(key[0], here.instrument),
+            fills=fills,
+            orders=tuple(self.orders.get(key, ())),
+            assignments=tuple(a for a in self.assignments if (a.account, a.instrument.con_id) == key),
+            statement=tuple(item for item in self.external if _names(item, key)),
+            own_clients=self.own_clients,
+            after_reset=self.is_after_reset,
+            lag=lag_sums(flying),
+        )
+
+    def side(self, key: Key, difference: Difference | None) -> Side:
+        row = self.picture.comparison.broker.get(key)
+        held = self.picture.net.get(key, ZERO)
+        reported = held if difference is None else difference.broker_quantity
+        fills = self.fills.get(key, ())
+        mark = self.marks.get(key)
+        return Side(
+            account=key[0],
+            con_id=key[1],
+            instrument=row.instrument if row is not None else self.instrument_of(key[1]),
+            difference=ZERO if difference is None else difference.difference,
+            broker_quantity=reported,
+            books_quantity=held if difference is None else difference.books_quantity,
+            broker_avg_cost=None if row is None else row.broker_avg_cost,
+            books=tuple(self.books.get(key, ())),
+            mark=None if mark is None else mark.price,
+            last_price=next((r.unit_price for r in reversed(list(fills)) if r.state == "active"), None),
+        )
+
+    def underlying(self, account: str, instrument: Instrument | None) -> Side | None:
+        """The underlying where its ``con_id`` is known, or where an instrument of its symbol is held or quoted here."""
+        if instrument is None or not instrument.right:
+            return None
+        if instrument.under_con_id:
+            key = (account, instrument.under_con_id)
+            return self.side(key, self.picture.comparison.found.get(key))
+        for key in (*self.books, *self.picture.comparison.broker):
+            known = self.instrument_of(key[1]) if key[0] == account else None
+            if known is not None and known.sec_type == "STK" and known.symbol == instrument.symbol:
+                return self.side(key, self.picture.comparison.found.get(key))
+        return None
+
+
+def _by_key(records: Iterable[FillRecord]) -> dict[Key, list[FillRecord]]:
+    grouped: dict[Key, list[FillRecord]] = {}
+    for record in sorted(records, key=lambda r: (r.order_time, r.first_seq)):
+        grouped.setdefault(key_of(record), []).append(record)
+    return grouped
+
+
+def _names(item: StatementItem, key: Key) -> bool:
+    if item.account != key[0]:
+        return False
+    if item.instrument.con_id == key[1]:
+        return True
+    return isinstance(item, OptionEvent) and item.underlying is not None and item.underlying.con_id == key[1]

@@ -1,0 +1,431 @@
+"""Reconciliation as a service: ask the broker, copy the books, compare, advance the breaks, store what came of it.
+
+One run at a time. Callers that come while one is under way share the *next* one, so that every caller gets an answer
+that was asked for after their call (R25). The loop only waits: copying needs the ledger's lock for a moment, and all
+computing happens in a worker thread.
+
+A difference that has not been confirmed makes the run ask the broker for the day's executions once and look again, with
+the same answer: a fill that was lost on the way books itself before anybody has to look at a break (R23, F21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from engine.core.snapshot import AccountSnapshot, Confirmed, Unknown
+from engine.desk.books import Books
+from engine.desk.evidence import explain_breaks
+from engine.desk.picture import Lock, Picture, circumstances, rate_of, since_copied, take_picture, unknown_accounts
+from engine.desk.rows import Columns, StoreRows, break_columns, run_columns, symbol_changes
+from engine.errors import BrokerError, BrokerUnavailable
+from engine.ports import Broker, Clock
+from engine.recon.breaks import Break, BreakBook, BreakChange, Policy
+from engine.recon.calendar import region_of, reset_window
+from engine.recon.cause import Explanation
+from engine.recon.compare import Difference, Excluded, Key, exclusion
+from engine.recon.evidence import StatementItem
+from engine.recon.softlock import Lockout, lockouts
+from engine.recon.table import Row, Valuation, columns_of, reconciled_rows
+from engine.settings import Settings
+
+log = logging.getLogger(__name__)
+_MOMENT_S: Final = 0.05
+
+
+class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run came to.
+
+    Attributes:
+        status: ``square`` or ``breaks`` (an unavailable run raises instead); differences that are only settling do not
+            count.
+        square: True when every compared instrument agrees right now, without any difference even settling.
+        columns: The reconciled table, columns of ``portfolio/aggregated``.
+        breaks: Open ones, most urgent first.
+        settling: Number of differences within their grace.
+        unknown: Account -> why it gave no confirmed answer (its rows are ``unavailable``).
+        changes: Steps in the lives of breaks that this run made.
+        notes: What the run could not do, in words.
+    """
+
+    run_id: str
+    at: datetime
+    status: str
+    square: bool
+    columns: Columns
+    breaks: tuple[Break, ...]
+    settling: int
+    accounts: int
+    positions: int
+    duration_ms: float
+    reason: str
+    unknown: Mapping[str, str]
+    excluded: tuple[Excluded, ...] = ()
+    changes: tuple[BreakChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Reconciler:
+    """Runs reconciliations and keeps the book of breaks.
+
+    Attributes:
+        turn: Held while a run compares and while an assignment is booked, so that neither sees half of the other.
+        last: Result of the latest good run.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Books,
+        lock: Lock,
+        broker: Broker,
+        settings: Settings,
+        clock: Clock,
+        store_rows: StoreRows | None = None,
+        drain: Callable[[], Awaitable[object]] | None = None,
+        external: Callable[[], Sequence[StatementItem]] | None = None,
+        on_change: Callable[[Sequence[BreakChange]], object] | None = None,
+        book: BreakBook | None = None,
+    ) -> None:
+        """Take the parts; nothing starts by itself.
+
+        Args:
+            ledger: The books. ``lock``: its lock, re-entrant.
+            store_rows: ``(library, symbol, columns, recorded_at of each row)``; may be a coroutine function.
+            drain: Returns when facts submitted so far are applied to the ledger.
+            external: Events that statements told of, as evidence.
+            on_change: Told of every step of a break, for alerts and screens; called on the loop.
+            book: Breaks of before the restart (``BreakBook.load`` or ``from_rows``).
+        """
+        self._ledger = ledger
+        self._lock = lock
+        self._broker = broker
+        self._settings = settings
+        self._clock = clock
+        self._store_rows = store_rows
+        self._drain = drain
+        self._external = external or (lambda: ())
+        self._on_change = on_change
+        self._book = book or BreakBook()
+        self._policy = Policy(settle_s=settings.settle_s, confirm_runs=settings.confirm_runs)
+        self._picture: Picture | None = None
+        self._good: dict[str, tuple[Confirmed, Picture]] = {}
+        self._current: asyncio.Task[ReconcileResult] | None = None
+        self._next: asyncio.Task[ReconcileResult] | None = None
+        self._stored: dict[tuple[str, str], tuple[Row, ...]] = {}
+        self._counter = 0
+        self.turn = asyncio.Lock()
+        self.last: ReconcileResult | None = None
+
+    # --- what others read ---------------------------------------------------------------------------------------
+
+    @property
+    def book(self) -> BreakBook:
+        """All breaks, for a checkpoint (``dump``)."""
+        return self._book
+
+    def breaks(self, *, open_only: bool = True) -> list[Break]:
+        """Breaks, most urgent first; without ``open_only`` also what is settling, assigned or closed."""
+        return self._noted().listed(open_only=open_only)
+
+    def found(self, name: str) -> Break | None:
+        """One break by id."""
+        return self._noted().breaks.get(name)
+
+    def locks(self) -> list[Lockout]:
+        """Advice not to trade, per (account, con_id), from confirmed breaks."""
+        return lockouts(self._book.breaks.values())
+
+    def live(self, account: str, con_id: int) -> tuple[Confirmed, Difference] | None:
+        """The latest confirmed answer of an account, and what differs now (assignments since then included).
+
+        Returns:
+            ``None`` while the account never gave a confirmed answer.
+        """
+        known = self._good.get(account)
+        if known is None:
+            return None
+        answer, picture = known
+        key = (account, con_id)
+        row = picture.comparison.broker.get(key)
+        with self._lock:
+            moved = since_copied(self._ledger, key, picture.in_force)
+            loose = self._ledger.position("UNASSIGNED", account, con_id)
+            instrument = row.instrument if row is not None else self._ledger.instrument(con_id)
+        held = picture.net.get(key, _zero())
+        reported = _zero() if row is None else row.quantity
+        if exclusion(account, instrument):
+            reported = held  # classified, not compared: nothing can differ
+        books = held + moved
+        difference = Difference(
+            account=account,
+            con_id=con_id,
+            instrument=instrument,
+            kind="difference" if abs(reported - books) > self._settings.tolerance_quantity else "unassigned",
+            broker_quantity=reported,
+            books_quantity=books,
+            unassigned=_zero() if loose is None else loose.quantity,
+            broker_avg_cost=None if row is None else row.broker_avg_cost,
+        )
+        return answer, difference
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    async def run(self, reason: str = "asked for") -> ReconcileResult:
+        """Reconcile every account.
+
+        Raises:
+            BrokerUnavailable: No account gave a confirmed answer. Nothing was changed; the run is recorded.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._after(self._current, reason), name="reconciliation")
+            self._next.add_done_callback(_retrieve)
+        return await asyncio.shield(self._next)
+
+    async def settle(self, reason: str, *, deadline_s: float) -> ReconcileResult:
+        """Run until nothing is settling any more (for a command that runs once), or the deadline passed.
+
+        Raises:
+            BrokerUnavailable: As :meth:`run`.
+        """
+        end = time.monotonic() + deadline_s
+        result = await self.run(reason)
+        while result.settling and time.monotonic() < end:
+            await asyncio.sleep(max(_MOMENT_S, min(1.0, self._policy.settle_s / 4)))
+            result = await self.run(reason)
+        return result
+
+    async def _after(self, former: asyncio.Task[ReconcileResult] | None, reason: str) -> ReconcileResult:
+        if former is not None and not former.done():
+            await asyncio.wait([former])
+        self._current, self._next = self._next, None
+        return await self._run(reason)
+
+    async def _run(self, reason: str) -> ReconcileResult:
+        started = time.perf_counter()
+        self._counter += 1
+        now = self._clock.now()
+        run_id = f"{now:%Y%m%dT%H%M%S.%f}-{self._counter}"
+        answers = await self._ask(now)
+        unknown = unknown_accounts(answers)
+        if not any(isinstance(a, Confirmed) for a in answers):
+            why = "; ".join(f"{a}: {r}" for a, r in unknown.items()) or "the broker named no account"
+            await self._record_run(run_id, "unavailable", answers, 0, 0, _since(started), reason, why)
+            raise BrokerUnavailable(f"no complete answer of the broker, nothing was changed ({why})")
+        async with self.turn:
+            picture, notes = await self._look(answers)
+            rows, changes = await asyncio.to_thread(self._advance, run_id, picture, now)
+            columns = await asyncio.to_thread(columns_of, rows)
+        opened = tuple(self.breaks())
+        self.last = result = ReconcileResult(
+            run_id=run_id,
+            at=now,
+            status="breaks" if opened else "square",
+            square=not picture.comparison.found,
+            columns=columns,
+            breaks=opened,
+            settling=sum(b.state == "settling" for b in self._book.breaks.values()),
+            accounts=len(answers) - len(unknown),
+            positions=picture.comparison.compared,
+            duration_ms=_since(started),
+            reason=reason,
+            unknown=unknown,
+            excluded=picture.comparison.excluded,
+            changes=tuple(changes),
+            notes=tuple(notes),
+        )
+        await self._store(result, rows, answers)
+        if self._on_change is not None and changes:
+            self._on_change(changes)
+        return result
+
+    async def _ask(self, now: datetime) -> list[AccountSnapshot]:
+        try:
+            return await self._broker.positions(self._settings.expected_accounts)
+        except BrokerError as error:
+            # The same as an answer of UNKNOWN for every account that we know of.
+            return [
+                Unknown(account=a, reason=str(error), requested_at=now)
+                for a in self._settings.expected_accounts or ("*",)
+            ]
+
+    async def _look(self, answers: Sequence[AccountSnapshot]) -> tuple[Picture, list[str]]:
+        """Take a picture; when it shows a new difference, ask for the day's executions and take it again."""
+        tolerance = self._settings.tolerance_quantity
+        picture = await asyncio.to_thread(take_picture, self._ledger, self._lock, answers, tolerance)
+        if not any(self._is_news(d) for d in picture.comparison.found.values()):
+            return picture, []
+        try:
+            await self._broker.refresh_executions()
+        except BrokerError as error:
+            log.warning("executions could not be asked for again: %s", error)
+            return picture, [f"executions could not be asked for again: {error}"]
+        if self._drain is not None:
+            await self._drain()
+        return await asyncio.to_thread(take_picture, self._ledger, self._lock, answers, tolerance), []
+
+    def _is_news(self, seen: Difference) -> bool:
+        if seen.kind != "difference":
+            return False
+        known = self._book.breaks.get(f"{seen.account}:{seen.con_id}")
+        return known is None or not (known.state in {"confirmed", "explained"} and known.difference == seen.difference)
+
+    def _advance(self, run_id: str, picture: Picture, now: datetime) -> tuple[list[Row], list[BreakChange]]:
+        about = circumstances(
+            self._ledger,
+            self._lock,
+            self._broker,
+            picture,
+            settle_s=self._policy.settle_s,
+            deferred=self._deferred(now),
+        )
+        self._book, changes = self._book.step(now, picture.comparison.found, picture.answers, about, self._policy)
+        changes += self._explained(picture, now)
+        self._book = self._noted()
+        self._picture = picture
+        for answer in picture.answers:
+            if isinstance(answer, Confirmed):
+                self._good[answer.account] = (answer, picture)
+        rows = reconciled_rows(
+            run_id=run_id,
+            at=now,
+            positions=picture.positions,
+            comparison=picture.comparison,
+            answers=picture.answers,
+            breaks=self._book.breaks,
+            instrument_of=self._ledger.instrument,
+            value=Valuation(
+                marks=self._broker.marks(),
+                rate=lambda account, currency: rate_of(self._broker, account, currency),
+                base=self._broker.base_currency,
+            ),
+        )
+        return rows, changes
+
+    def _explained(self, picture: Picture, now: datetime) -> list[BreakChange]:
+        opened = [b for b in self._book.breaks.values() if b.is_open]
+        explanations: Mapping[str, Explanation] = explain_breaks(
+            opened,
+            books=self._ledger,
+            lock=self._lock,
+            broker=self._broker,
+            picture=picture,
+            external=self._external(),
+            settings=self._settings,
+            now=now,
+        )
+        self._book, changes = self._book.explain(now, explanations)
+        return changes
+
+    def touch(self, account: str, con_id: int, *, restored: bool = False) -> None:
+        """Advance one break after an assignment or its reversal, without asking the broker. Call it within ``turn``."""
+        known = self.live(account, con_id)
+        if known is None:
+            return
+        answer, difference = known
+        key: Key = (account, con_id)
+        seen = difference.kind == "difference" or difference.unassigned != 0
+        picture = self._good[account][1]
+        now = self._clock.now()
+        about = circumstances(
+            self._ledger,
+            self._lock,
+            self._broker,
+            picture,
+            settle_s=self._policy.settle_s,
+            deferred=self._deferred(now),
+            restored=frozenset({key}) if restored else frozenset(),
+        )
+        found = {key: difference} if seen else {}
+        self._book, changes = self._book.step(now, found, [answer], about, self._policy, only=key)
+        changes += self._explained(picture, now)
+        if self._on_change is not None and changes:
+            self._on_change(changes)
+
+    def _deferred(self, now: datetime) -> str:
+        window = reset_window(now, region_of(self._settings.ib_timezone))
+        return "" if window is None else f"IB resets its servers until {window[1]:%H:%M} UTC (F130)"
+
+    def _noted(self) -> BreakBook:
+        book = self._book
+        with self._lock:
+            notes = list(self._ledger.break_notes.items())
+        for name, noted in notes:
+            book = book.note(name, noted.owner, noted.note)
+        return book
+
+    # --- keeping --------------------------------------------------------------------------------------------------
+
+    async def _store(self, result: ReconcileResult, rows: Sequence[Row], answers: Sequence[AccountSnapshot]) -> None:
+        await self._record_run(
+            result.run_id,
+            result.status,
+            answers,
+            result.positions,
+            len(result.breaks),
+            result.duration_ms,
+            result.reason,
+            "; ".join([*result.notes, *(f"{a}: {r}" for a, r in result.unknown.items())]),
+        )
+        if self._store_rows is None:
+            return
+        if result.changes:
+            columns = break_columns(result.changes, result.run_id)
+            await self._put("reconciliations", "breaks", columns, [c.at for c in result.changes])
+        changed = await asyncio.to_thread(symbol_changes, rows, self._stored)
+        for (account, symbol), group in changed.items():
+            await self._put("portfolio", f"{account}/{symbol}", columns_of(group), [result.at] * len(group))
+            self._stored[account, symbol] = group
+        await self._put("portfolio", "aggregated", result.columns, [result.at] * len(rows))
+
+    async def _record_run(
+        self,
+        run_id: str,
+        status: str,
+        answers: Sequence[AccountSnapshot],
+        positions: int,
+        breaks: int,
+        duration_ms: float,
+        reason: str,
+        detail: str,
+    ) -> None:
+        columns = run_columns(
+            run_id=run_id,
+            status=status,
+            answers=answers,
+            positions=positions,
+            breaks=breaks,
+            duration_ms=duration_ms,
+            trigger=reason,
+            detail=detail,
+        )
+        await self._put("reconciliations", "runs", columns, [self._clock.now()])
+
+    async def _put(self, library: str, symbol: str, columns: Columns, index: list[datetime]) -> None:
+        if self._store_rows is None:
+            return
+        outcome: Any = self._store_rows(library, symbol, columns, index)
+        if inspect.isawaitable(outcome):
+            await outcome
+
+
+def _retrieve(task: asyncio.Task[ReconcileResult]) -> None:
+    """Look at the exception of a run whose callers all went away, so that asyncio does not call it unseen."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, BrokerUnavailable):
+        log.error("reconciliation failed", exc_info=error)
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
+
+
+def _zero() -> Decimal:
+    return Decimal(0)

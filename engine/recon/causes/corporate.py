@@ -1,0 +1,187 @@
+"""Splits and mergers, found by arithmetic before the statement tells of them (F105, F106, R44).
+
+*Same instrument*: quantity jumped by a plain ratio r and the broker's average cost by 1/r. *New instrument*: the old
+holding vanished, another one appeared in the same account at once, their quantities are in a plain ratio, and the cost
+went along or the symbols are kin (``GCM`` and ``GCM.OLD``). A ratio alone is a coincidence one can buy: it scores low.
+
+The holding of every strategy migrates by the ratio, at its own cost: legs out at the strategy's average cost a, in at
+a / r, so that nothing is realized and open cost is carried. What the ratio leaves beyond what the broker holds is paid
+as cash in lieu. Worked example (1:25): 12,000 at 0.40 become 480 at 10; of 12,010 the broker holds 480 and pays for
+0.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import ROUND_DOWN, Decimal
+from fractions import Fraction
+from typing import Final
+
+from engine.core.events import AssignmentLeg
+from engine.recon.cause import ARITHMETIC, CIRCUMSTANCE, CORROBORATED, Cause, CauseKind, Proposal
+from engine.recon.causes.shares import holders, split_pro_rata
+from engine.recon.evidence import ZERO, Evidence, Side
+
+_STOCKS: Final = frozenset({"STK", "FUND"})
+_LARGEST: Final = 100
+_NEAR: Final = Decimal("0.05")
+_STEP: Final = Decimal("0.000000000001")
+_PLAIN: Final = tuple(
+    sorted(
+        {Fraction(n, d) for d in range(1, 11) for n in range(1, 11)}
+        | {Fraction(1, n) for n in range(11, _LARGEST + 1)}
+        | {Fraction(n) for n in range(11, _LARGEST + 1)},
+        key=lambda f: f.numerator + f.denominator,
+    )
+)
+
+
+def causes(evidence: Evidence) -> Iterator[Cause]:
+    """Split with the same instrument, and migration from or to another one."""
+    here = evidence.here
+    if not evidence.found.difference or here.instrument is None or here.instrument.sec_type not in _STOCKS:
+        return
+    yield from _same(evidence)
+    for other in evidence.beside:
+        if other.instrument is None or other.instrument.sec_type not in _STOCKS:
+            continue
+        if _vanished(here) and _appeared(other):
+            yield from _migration(here, other, seen_from_old=True)
+        elif _vanished(other) and _appeared(here):
+            yield from _migration(other, here, seen_from_old=False)
+
+
+def plain_ratio(before: Decimal, after: Decimal) -> Fraction | None:
+    """The simplest ratio that makes ``after`` of ``before``, fractions of a share being paid in cash.
+
+    Args:
+        before: Quantity held. ``after``: quantity the broker shows; same sign.
+
+    Returns:
+        E.g. ``Fraction(1, 25)``; ``None`` when no plain one fits, and never 1.
+    """
+    if before * after <= 0:
+        return None
+    for ratio in _PLAIN:
+        if ratio == 1:
+            continue
+        made = scaled(before, ratio)
+        if made == after or made.to_integral_value(rounding=ROUND_DOWN) == after:
+            return ratio
+    return None
+
+
+def scaled(quantity: Decimal, ratio: Fraction) -> Decimal:
+    """A quantity times a ratio, to 8 places."""
+    exact = quantity * ratio.numerator / ratio.denominator
+    rounded = exact.quantize(Decimal("0.00000001"))
+    return rounded if rounded != exact else exact
+
+
+def _same(evidence: Evidence) -> Iterator[Cause]:
+    here = evidence.here
+    ratio = plain_ratio(here.books_quantity, here.broker_quantity)
+    if ratio is None:
+        return
+    ours, theirs = here.unit_cost, here.broker_unit_cost
+    fits = _inverse(ours, theirs, ratio) or _inverse(here.last_price, here.mark, ratio)
+    word = _words(ratio)
+    proof = "" if ours is None or theirs is None else f"; cost per unit {ours:.4f} -> {theirs:.4f}"
+    yield Cause(
+        kind="split",
+        title=f"Split {word}",
+        quantity=evidence.found.difference,
+        arithmetic=f"{here.books_quantity:f} x {word} = {here.broker_quantity:f}{proof}",
+        evidence=(here.break_id, f"ratio {word}"),
+        score=CORROBORATED if fits else CIRCUMSTANCE - 5,
+        provisional=True,
+        proposal=_conversion(here, here, ratio),
+    )
+
+
+def _vanished(side: Side) -> bool:
+    return bool(side.books_quantity) and not side.broker_quantity
+
+
+def _appeared(side: Side) -> bool:
+    return not side.books_quantity and bool(side.broker_quantity)
+
+
+def _migration(old: Side, new: Side, *, seen_from_old: bool) -> Iterator[Cause]:
+    if old.instrument is None or new.instrument is None or old.instrument.currency != new.instrument.currency:
+        return
+    same = old.books_quantity == new.broker_quantity
+    ratio = Fraction(1) if same else plain_ratio(old.books_quantity, new.broker_quantity)
+    if ratio is None:
+        return
+    kin = _root(old.instrument.symbol) == _root(new.instrument.symbol)
+    carried = _inverse(old.unit_cost, new.broker_unit_cost, ratio)
+    score = CORROBORATED if kin or carried else ARITHMETIC - 15
+    kind: CauseKind = "split" if kin else "merger"
+    word = _words(ratio)
+    here, other = (old, new) if seen_from_old else (new, old)
+    proof = " at the same total cost" if carried else ""
+    yield Cause(
+        kind=kind,
+        title=f"{'Split' if kin else 'Merger'} {word}: {old.instrument.symbol} became {new.instrument.symbol}",
+        quantity=here.difference,
+        arithmetic=f"{old.books_quantity:f} {old.instrument.symbol} x {word} = {new.broker_quantity:f}"
+        f" {new.instrument.symbol}{proof}",
+        evidence=(here.break_id, other.break_id),
+        score=score + 5 * (kin and carried),
+        provisional=True,
+        proposal=_conversion(old, new, ratio, out=seen_from_old),
+        linked=(other.break_id,),
+    )
+
+
+def _conversion(old: Side, new: Side, ratio: Fraction, *, out: bool | None = None) -> Proposal:
+    """Legs that migrate every strategy by the ratio.
+
+    Args:
+        out: For two instruments, ``True`` gives the legs of the old one, ``False`` of the new; ``None`` both in one.
+    """
+    legs: list[AssignmentLeg] = []
+    made: dict[str, Decimal] = {}
+    costs: dict[str, Decimal] = {}
+    for book in old.books:
+        if not book.quantity:
+            continue
+        cost = book.open_cost / (book.quantity * old.multiplier)
+        if out is not False:
+            legs.append(AssignmentLeg(strategy=book.strategy, quantity=-book.quantity, price=_tidy(cost)))
+        made[book.strategy] = scaled(book.quantity, ratio)
+        costs[book.strategy] = cost * ratio.denominator / ratio.numerator
+    remainder = sum(made.values(), ZERO) - new.broker_quantity
+    if remainder:
+        # The broker holds whole shares: what is cut off is taken from the holders pro rata, and paid in cash.
+        for strategy, part in split_pro_rata(remainder, holders(old.books, old.books_quantity)).items():
+            made[strategy] -= part
+    if out is not True:
+        legs += [AssignmentLeg(strategy=s, quantity=q, price=_tidy(costs[s])) for s, q in made.items() if q]
+    note = f"; {remainder:+f} is paid as cash in lieu" if remainder else ""
+    return Proposal(
+        act="legs", text=f"migrate every strategy by {_words(ratio)} at its own cost{note}", legs=tuple(legs)
+    )
+
+
+def _tidy(price: Decimal) -> Decimal:
+    rounded = price.quantize(_STEP)
+    return rounded if rounded != price else price
+
+
+def _inverse(before: Decimal | None, after: Decimal | None, ratio: Fraction) -> bool:
+    """Whether a price moved against the ratio, within 5 per cent (commission, market)."""
+    if not before or not after:
+        return False
+    expected = before * ratio.denominator / ratio.numerator
+    return abs(after - expected) <= _NEAR * abs(expected)
+
+
+def _words(ratio: Fraction) -> str:
+    return f"{ratio.numerator}:{ratio.denominator}"
+
+
+def _root(symbol: str) -> str:
+    """A symbol without what IB adds to old and interim lines (``.OLD``, ``.NEW``, ``.TEN2``; F105, F107)."""
+    return symbol.upper().split(".")[0].strip()

@@ -1,0 +1,41 @@
+"""Positions that moved between accounts without a trade (F110)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.core.events import AssignmentLeg
+from engine.core.ids import UNASSIGNED
+from engine.recon.cause import CORROBORATED, Cause, Proposal
+from engine.recon.evidence import Evidence
+
+
+def causes(evidence: Evidence) -> Iterator[Cause]:
+    """A difference whose opposite stands in another account of ours; statement rows are another family's."""
+    difference = evidence.found.difference
+    if not difference:
+        return
+    for other in evidence.elsewhere:
+        if other.difference == -difference:
+            yield Cause(
+                kind="transfer",
+                title=f"Transfer between {evidence.here.account} and {other.account}",
+                quantity=difference,
+                arithmetic=f"{difference:+f} here and {other.difference:+f} in {other.account} add up to 0",
+                evidence=(other.break_id,),
+                score=CORROBORATED,
+                provisional=True,
+                proposal=_held(evidence),
+                linked=(other.break_id,),
+            )
+
+
+def _held(evidence: Evidence) -> Proposal:
+    cost = evidence.here.broker_unit_cost or evidence.here.unit_cost
+    if cost is None:
+        return Proposal(act="none", text="hold it until the statement's transfer row gives its price")
+    return Proposal(
+        act="legs",
+        text="hold it in UNASSIGNED at the cost it is carried at, until it is clear whose it is",
+        legs=(AssignmentLeg(strategy=UNASSIGNED, quantity=evidence.found.difference, price=cost),),
+    )
