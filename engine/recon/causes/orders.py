@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Final
 
 from engine.core.records import FillRecord, OrderRecord
 from engine.recon.cause import ARITHMETIC, CIRCUMSTANCE, CORROBORATED, Cause, Proposal
 from engine.recon.evidence import ZERO, Evidence
-
-_DONE: Final = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
 
 
 def causes(evidence: Evidence) -> Iterator[Cause]:
@@ -71,7 +68,7 @@ def _order_of(record: FillRecord) -> tuple[int, int, int]:
 
 
 def _working(order: OrderRecord) -> Decimal | None:
-    if order.status in _DONE or order.update.status in _DONE or not order.remaining:
+    if not order.is_open or not order.remaining:
         return None
     return order.remaining if order.update.side.upper().startswith("B") else -order.remaining
 
