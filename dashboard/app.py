@@ -1,0 +1,323 @@
+"""The shell: header strip, navigation, filters, and the screen on show. One instance per browser session.
+
+Screens are made when they are first opened, so that a page opens with one screen's worth of widgets, and only the one
+on show is refreshed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.document import Document
+
+from dashboard import frames, theme
+from dashboard.desk import Desk
+from dashboard.hub import Hub
+from dashboard.model import URL_NAMES, SessionState, read_moment
+from dashboard.parts import Screen, notice, text
+from dashboard.picture import Picture, read_past
+from dashboard.pulse import Pulse, strip
+from dashboard.roles import LOCAL_USER
+from dashboard.theme import escape, time_text
+from dashboard.views.fills import Fills
+from dashboard.views.orders import Orders
+from dashboard.views.overview import Overview, day_start
+from dashboard.views.positions import Positions
+from dashboard.views.reconciliation import Reconciliation
+
+log = logging.getLogger(__name__)
+
+ALL_STRATEGIES, ALL_ACCOUNTS = "All strategies", "All accounts"
+
+SCREENS: Final[dict[str, type[Screen]]] = {
+    "overview": Overview,
+    "positions": Positions,
+    "fills": Fills,
+    "orders": Orders,
+    "reconciliation": Reconciliation,
+}
+ICONS: Final = {
+    "overview": "dashboard",
+    "positions": "stacked_bar_chart",
+    "fills": "receipt_long",
+    "orders": "view_timeline",
+    "reconciliation": "balance",
+    "assignments": "assignment_ind",
+    "dayclose": "event_available",
+    "quarantine": "report_problem",
+    "health": "monitor_heart",
+    "settings": "tune",
+    "rehearsal": "science",
+}
+
+
+class Shell:
+    """One browser page.
+
+    Args:
+        engine: Shared by all sessions; never watched.
+        hub: Where this page registers once it is connected.
+        user: Name for the audit, decides the role.
+    """
+
+    def __init__(self, engine: Any, hub: Hub, user: str = LOCAL_USER) -> None:
+        self.engine, self.hub = engine, hub
+        self.state = SessionState()
+        self.desk = Desk(engine, hub, self.state, user)
+        self.doc: Document | None = None
+        self.screens: dict[str, Screen] = {}
+        self.pulse = Pulse(on_answer=self._answered, on_go=self.state.go, sizing_mode="stretch_width", margin=0)
+        self.title = text()
+        self.banner = text(visible=False)
+        self.body = pn.Column(text("<p class='dim'>Loading the books …</p>"), sizing_mode="stretch_width", margin=0)
+        self._past: Picture | None = None
+        self.page = self._page()
+        self.state.param.watch(self._moved, ["view"])
+        self.state.param.watch(self._travelled, ["as_of"])
+        self.state.param.watch(self._filtered, ["strategy", "account"])
+
+    # --- the frame --------------------------------------------------------------------------------------------------
+
+    @property
+    def keys(self) -> list[str]:
+        """Screens that exist here; the rehearsal only with the simulated gateway."""
+        return [key for key in SCREENS if key != "rehearsal" or self.engine.gateway is not None]
+
+    def _page(self) -> pmui.Page:
+        self.nav = pmui.MenuList(
+            items=[{"label": SCREENS[key].title, "icon": ICONS[key], "key": key} for key in self.keys],
+            active=self._active(),
+            on_click=self._clicked,
+            sizing_mode="stretch_width",
+            margin=(4, 0),
+        )
+        self.strategy = pmui.Select(
+            label="Strategy", options=[ALL_STRATEGIES], value=ALL_STRATEGIES, size="small", sizing_mode="stretch_width"
+        )
+        self.account = pmui.Select(
+            label="Account", options=[ALL_ACCOUNTS], value=ALL_ACCOUNTS, size="small", sizing_mode="stretch_width"
+        )
+        self.as_of = pmui.TextInput(
+            label="As of (UTC)", placeholder="2026-01-31 16:00", size="small", sizing_mode="stretch_width"
+        )
+        self.travel = pmui.Button(label="Show", variant="outlined", size="small", on_click=self._travel)
+        self.live = pmui.Button(
+            label="Back to live",
+            variant="contained",
+            size="small",
+            visible=False,
+            on_click=lambda _: setattr(self.state, "as_of", ""),
+        )
+        self.strategy.param.watch(self._chosen, "value")
+        self.account.param.watch(self._chosen, "value")
+        who = "operator" if self.desk.may_act else "viewer, may look only"
+        side = pn.Column(
+            self.nav,
+            text("<h2>Filter</h2>", margin=(6, 14)),
+            self.strategy,
+            self.account,
+            text("<h2>Time travel</h2>", margin=(10, 14, 0, 14)),
+            self.as_of,
+            pn.Row(self.travel, self.live, margin=(0, 6)),
+            text(f"<p class='dim'>{escape(self.desk.user)} · {who}</p>", margin=(12, 14)),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        main = pn.Column(
+            self.banner,
+            self.title,
+            self.body,
+            sizing_mode="stretch_width",
+            margin=0,
+            styles={"padding": "14px 18px 40px", "box-sizing": "border-box"},
+        )
+        return pmui.Page(
+            title="Fillbook",
+            header=[self.pulse],
+            sidebar=[side],
+            main=[main],
+            sidebar_width=216,
+            sidebar_resizable=False,
+            theme_config=theme.THEME,
+            busy_indicator=None,
+            meta_name="Fillbook",
+        )
+
+    def open(self) -> None:
+        """Register with the hub and draw the first screen; on the page's own document, once it is connected."""
+        self.doc = pn.state.curdoc
+        self.state.picture = self.hub.picture
+        if self.state.as_of:
+            self._travelled(None)
+        self._moved(None)
+        self.hub.add(self)
+
+    def close(self) -> None:
+        """Forget the page."""
+        self.hub.remove(self)
+
+    # --- the hub's side ---------------------------------------------------------------------------------------------
+
+    def parts(self) -> frozenset[str]:
+        """Parts of the picture that the screen on show needs, and what the header strip sums up."""
+        return self._kind(self._key()).needs | {"positions", "equity"}
+
+    def deliver(self, picture: Picture) -> None:
+        """Draw on the next turn of the page's own document."""
+        assert self.doc is not None
+        self.doc.add_next_tick_callback(partial(self.draw, picture))
+
+    def draw(self, picture: Picture) -> None:
+        """Draw a picture: strip, filters, screen. A screen that fails says so and leaves the rest alone."""
+        now = datetime.now(UTC)
+        curves = frames.equity_curves(picture.table("equity"))
+        today = frames.pnl_today(picture.table("positions"), curves, day_start(now))
+        self.pulse.say(strip(picture, today, now, self.engine.settings.base_currency))
+        self._offer(picture)
+        shown = picture if self._past is None else self._past
+        self.state.picture = shown
+        self._draw_screen(shown)
+
+    def _draw_screen(self, picture: Picture) -> None:
+        key = self._key()
+        screen = self.screens.get(key)
+        if screen is None:
+            return
+        if not picture.live and not screen.travels:
+            screen.errors.param.update(
+                object=notice("info", "This screen is live only: go back to live to see it move."), visible=True
+            )
+            return
+        try:
+            screen.draw(picture)
+        except Exception as error:
+            log.exception("The screen %s cannot be drawn", key)
+            screen.forget()
+            screen.errors.param.update(
+                object=notice("error", f"This screen cannot be drawn: {error!r}. The log has the details."),
+                visible=True,
+            )
+
+    def _answered(self) -> None:
+        self.hub.answered(self)
+
+    # --- what the person does ---------------------------------------------------------------------------------------
+
+    def _key(self) -> str:
+        return self.state.shown if self.state.shown in self.keys else "overview"
+
+    def _active(self) -> int:
+        return self.keys.index(self._key())
+
+    def _kind(self, key: str) -> type[Screen]:
+        return SCREENS[key]
+
+    def _clicked(self, item: dict[str, Any]) -> None:
+        keys = {SCREENS[key].title: key for key in self.keys}
+        self.state.param.update(view=keys[item["label"]], focus={})
+
+    def _moved(self, _event: Any) -> None:
+        key = self._key()
+        if self.nav.active != self._active():
+            self.nav.active = self._active()
+        if key not in self.screens:
+            self.screens[key] = SCREENS[key](self.desk)
+        self.title.object = f"<h1>{escape(SCREENS[key].title)}</h1>"
+        if self.state.picture is not None:
+            self._draw_screen(self.state.picture)  # before it is shown, so that it appears full
+        self.body[:] = [self.screens[key]]
+        self.hub.hurry()
+
+    def _offer(self, picture: Picture) -> None:
+        positions = picture.table("positions")
+        names = sorted({str(n) for n in positions["strategy"]}) if "strategy" in positions else []
+        broker = picture.parts.get("broker")
+        accounts = sorted(
+            {str(a) for a in getattr(broker, "accounts", ())}
+            | ({str(a) for a in positions["account"]} if "account" in positions else set())
+        )
+        for widget, everything, found, value in (
+            (self.strategy, ALL_STRATEGIES, names, self.state.strategy),
+            (self.account, ALL_ACCOUNTS, accounts, self.state.account),
+        ):
+            options = [everything, *found, *([value] if value and value not in found else [])]
+            if widget.options != options:
+                widget.param.update(options=options, value=value or everything)
+            elif widget.value != (value or everything):
+                widget.value = value or everything
+
+    def _chosen(self, event: Any) -> None:
+        value = "" if event.new in {ALL_STRATEGIES, ALL_ACCOUNTS} else event.new
+        setattr(self.state, "strategy" if event.obj is self.strategy else "account", value)
+
+    def _filtered(self, _event: Any) -> None:
+        if self.state.picture is not None:
+            self._draw_screen(self.state.picture)
+
+    def _travel(self, _event: Any) -> None:
+        words = (self.as_of.value or self.as_of.value_input or "").strip()
+        moment = read_moment(words)
+        if moment is None:
+            self.desk.say(f"{words!r} is no moment; write it like 2026-01-31 16:00", "error")
+            return
+        self.state.as_of = moment.isoformat()
+
+    def _travelled(self, _event: Any) -> None:
+        moment = self.state.moment
+        if moment is None:
+            if self.state.as_of:
+                self.desk.say(f"{self.state.as_of!r} is no moment: the page is live", "warning")
+            self._past = None
+            self.banner.visible = self.live.visible = False
+            self.hub.hurry()
+            return
+        self.as_of.value = moment.strftime("%Y-%m-%d %H:%M:%S")
+        self.banner.param.update(object=not_live(moment, "reading the store …"), visible=True)
+        self.live.visible = True
+        pn.state.execute(self._read_past)
+
+    async def _read_past(self) -> None:
+        moment = self.state.moment
+        if moment is None:
+            return
+        past = await asyncio.to_thread(read_past, self.engine, moment)
+        if self.state.moment != moment:
+            return  # somebody went on while the store was read
+        self._past = self.state.picture = past
+        self.banner.object = not_live(moment, "")
+        for screen in self.screens.values():
+            screen.forget()
+        self._draw_screen(past)
+
+
+def not_live(moment: datetime, more: str) -> str:
+    """The sign that the page shows the past."""
+    return (
+        '<div class="notice warn" role="alert" style="font-size:15px;font-weight:700">⏱ NOT LIVE – books as of '
+        f"{escape(time_text(moment))}. Acts are off. {escape(more)}</div>"
+    )
+
+
+def open_page(engine: Any, hub: Hub) -> Shell:
+    """Build the page of the session that is being made, and register it when its browser is connected."""
+    pn.extension("tabulator", notifications=True)
+    shell = Shell(engine, hub, user=pn.state.user or LOCAL_USER)
+    if pn.state.location is not None:
+        pn.state.location.sync(shell.state, URL_NAMES)
+
+    def connected() -> None:
+        shell.open()
+
+    def destroyed(_context: Any) -> None:
+        shell.close()
+
+    pn.state.onload(connected)
+    pn.state.on_session_destroyed(destroyed)
+    shell.page.servable(title="Fillbook")
+    return shell

@@ -1,0 +1,422 @@
+"""Pure: the engine's tables -> the tables on the screen. No Panel, no clock, no engine.
+
+Every function takes and returns data frames, tolerates empty frames and missing optional columns (unknown is NaN or an
+empty text), and leaves its input alone. Times become text in UTC, which sorts as it reads; the column titles say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+DEAD = ("Filled", "Cancelled", "ApiCancelled", "Inactive", "Rejected", "Expired")
+"""Order states after which nothing more is expected."""
+
+
+def tidy(
+    frame: pd.DataFrame | None, texts: Sequence[str] = (), numbers: Sequence[str] = (), times: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Bring a table into exactly the asked columns: texts, then numbers as float64, then times as UTC text.
+
+    Args:
+        frame: Any table, or nothing at all.
+        texts: Become ``str``; missing ones are empty.
+        numbers: Become float64; missing or unreadable ones are NaN.
+        times: Become text such as ``2026-01-31 14:05:09.120``, empty when unknown.
+
+    Returns:
+        A new table with a fresh 0..n-1 index.
+    """
+    source = pd.DataFrame() if frame is None else frame
+    size = len(source)
+    out: dict[str, Any] = {}
+    for name in texts:
+        values = source[name] if name in source else [""] * size
+        out[name] = ["" if _missing(value) else str(value) for value in values]
+    for name in numbers:
+        values = (
+            pd.to_numeric(source[name], errors="coerce") if name in source else pd.Series(np.nan, index=range(size))
+        )
+        out[name] = values.to_numpy(dtype="float64", na_value=np.nan)
+    for name in times:
+        out[name] = clock(source[name]) if name in source else [""] * size
+    return pd.DataFrame(out, columns=[*texts, *numbers, *times])
+
+
+def _missing(value: object) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
+
+
+def clock(values: pd.Series[Any]) -> list[str]:
+    """Write moments as UTC text with milliseconds; empty when unknown."""
+    moments = pd.to_datetime(values, utc=True, errors="coerce")
+    return ["" if pd.isna(m) else m.strftime("%Y-%m-%d %H:%M:%S.") + f"{m.microsecond // 1000:03d}" for m in moments]
+
+
+def chosen(frame: pd.DataFrame | None, *, strategy: str = "", account: str = "") -> pd.DataFrame:
+    """Rows of one strategy and one account; empty words mean all."""
+    if frame is None or frame.empty:
+        return pd.DataFrame() if frame is None else frame
+    if strategy and "strategy" in frame:
+        frame = frame[frame["strategy"] == strategy]
+    if account and "account" in frame:
+        frame = frame[frame["account"] == account]
+    return frame
+
+
+def net_pnl(frame: pd.DataFrame) -> pd.Series[float]:
+    """Realized plus unrealized minus fees in base currency, per row; NaN as soon as one of the three is unknown.
+
+    A flat position has nothing unrealized, whatever its mark.
+    """
+    if frame.empty:
+        return pd.Series(dtype="float64")
+    realized = _number(frame, "realized_pnl_base")
+    unrealized = _number(frame, "unrealized_pnl_base")
+    flat = _number(frame, "qty") == 0
+    return realized + unrealized.where(~flat, 0.0) - _number(frame, "commission_base")
+
+
+def _number(frame: pd.DataFrame, name: str) -> pd.Series[float]:
+    if name not in frame:
+        return pd.Series(np.nan, index=frame.index, dtype="float64")
+    return pd.to_numeric(frame[name], errors="coerce").astype("float64")
+
+
+# --- positions --------------------------------------------------------------------------------------------------------
+
+POSITION_TEXTS = ("strategy", "account", "instrument", "sec_type", "currency")
+POSITION_NUMBERS = (
+    "qty",
+    "avg_cost",
+    "market_price",
+    "unrealized_pnl",
+    "realized_pnl",
+    "commission",
+    "unrealized_pnl_base",
+    "realized_pnl_base",
+    "con_id",
+)
+
+
+def with_instrument(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add ``instrument``: the local symbol, the symbol where there is none, else the ``con_id``."""
+    if frame.empty:
+        return frame
+    frame = frame.copy()
+    names = []
+    for row in frame.to_dict("records"):
+        local, symbol = row.get("local_symbol") or "", row.get("symbol") or ""
+        names.append(str(local or symbol or f"con_id {row.get('con_id', '?')}"))
+    frame["instrument"] = names
+    return frame
+
+
+def positions_table(
+    frame: pd.DataFrame | None, *, strategy: str = "", account: str = "", flat: bool = False
+) -> pd.DataFrame:
+    """One row per strategy, account and instrument, in that order; flat ones only when asked for."""
+    frame = chosen(frame, strategy=strategy, account=account)
+    if not frame.empty and not flat:
+        frame = frame[_number(frame, "qty") != 0]
+    out = tidy(with_instrument(frame), POSITION_TEXTS, POSITION_NUMBERS)
+    return out.sort_values(["strategy", "account", "instrument"], kind="stable", ignore_index=True)
+
+
+def by_instrument(positions: pd.DataFrame | None, portfolio: pd.DataFrame | None, *, account: str = "") -> pd.DataFrame:
+    """Who is long, who is short, what the broker holds, what is left over; one row per account and instrument.
+
+    Args:
+        positions: ``strategy, account, con_id, qty`` and names.
+        portfolio: The reconciled table with ``broker_qty``, ``residual_qty``, ``status`` per (account, con_id).
+        account: Only this account, empty for all.
+
+    Returns:
+        ``account, instrument, currency, long, short`` (texts), ``books_qty, broker_qty, residual_qty, con_id``, ``status``.
+    """
+    frame = chosen(positions, account=account)
+    texts, numbers = (
+        ("account", "instrument", "currency", "long", "short", "status"),
+        ("books_qty", "broker_qty", "residual_qty", "con_id"),
+    )
+    broker = _broker_side(chosen(portfolio, account=account))
+    if frame.empty and not broker:
+        return tidy(None, texts, numbers)
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in with_instrument(frame).to_dict("records") if not frame.empty else []:
+        key = (str(row["account"]), int(row["con_id"]))
+        entry = rows.setdefault(
+            key,
+            {"account": key[0], "con_id": key[1], "instrument": row["instrument"], "currency": row.get("currency", ""),
+             "long": [], "short": [], "books_qty": 0.0},
+        )  # fmt: skip
+        qty = float(row["qty"])
+        if qty:
+            entry["long" if qty > 0 else "short"].append(f"{row['strategy']} {qty:+g}")
+        entry["books_qty"] += qty
+    for key, seen in broker.items():
+        entry = rows.setdefault(
+            key,
+            {"account": key[0], "con_id": key[1], "instrument": seen["instrument"], "currency": seen.get("currency", ""),
+             "long": [], "short": [], "books_qty": 0.0},
+        )  # fmt: skip
+        entry.update(broker_qty=seen["broker_qty"], residual_qty=seen["residual_qty"], status=seen["status"])
+    for entry in rows.values():
+        entry["long"], entry["short"] = ", ".join(entry["long"]), ", ".join(entry["short"])
+    out = tidy(pd.DataFrame(rows.values()), texts, numbers)
+    return out.sort_values(["instrument", "account"], kind="stable", ignore_index=True)
+
+
+def _broker_side(portfolio: pd.DataFrame) -> dict[tuple[str, int], dict[str, Any]]:
+    if portfolio.empty or "con_id" not in portfolio:
+        return {}
+    wanted = with_instrument(portfolio).drop_duplicates(["account", "con_id"], keep="last")
+    out = {}
+    for row in wanted.to_dict("records"):
+        key = (str(row["account"]), int(row["con_id"]))
+        out[key] = {name: row.get(name) for name in ("instrument", "currency", "broker_qty", "residual_qty", "status")}
+    return out
+
+
+def per_strategy(positions: pd.DataFrame | None, today: Mapping[str, float], *, account: str = "") -> pd.DataFrame:
+    """P&L per strategy in base currency.
+
+    Args:
+        positions: The positions table of the engine.
+        today: Strategy -> net P&L since the day began (see :func:`pnl_today`).
+        account: Only this account, empty for all.
+
+    Returns:
+        ``strategy, open, today, net, realized, unrealized, fees``, sums in base currency over rows that are known;
+        a column is NaN where one of its rows is unknown. Last row: ``Total``.
+    """
+    frame = chosen(positions, account=account)
+    columns = ("open", "today", "net", "realized", "unrealized", "fees")
+    if frame.empty:
+        return tidy(None, ("strategy",), columns)
+    work = pd.DataFrame(
+        {
+            "strategy": frame["strategy"].astype(str),
+            "open": (_number(frame, "qty") != 0).astype("float64"),
+            "net": net_pnl(frame),
+            "realized": _number(frame, "realized_pnl_base"),
+            "unrealized": _number(frame, "unrealized_pnl_base").where(_number(frame, "qty") != 0, 0.0),
+            "fees": _number(frame, "commission_base"),
+        }
+    )
+    grouped = work.groupby("strategy", sort=True).agg(lambda column: column.sum(skipna=False)).reset_index()
+    grouped["today"] = [today.get(name, np.nan) for name in grouped["strategy"]]
+    total = {name: grouped[name].sum(skipna=False) for name in columns}
+    return tidy(pd.concat([grouped, pd.DataFrame([{"strategy": "Total", **total}])]), ("strategy",), columns)
+
+
+def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> dict[str, tuple[list[datetime], list[float]]]:
+    """Net equity (realized + unrealized - fees, base currency) over time, per strategy, sorted by name.
+
+    Accounts and currencies are sampled at the same moments; a moment of which one part is unknown is left out.
+    """
+    frame = chosen(equity, account=account)
+    if frame.empty:
+        return {}
+    work = frame.assign(
+        total=_number(frame, "realized_base")
+        + _number(frame, "unrealized_base")
+        - _number(frame, "fees_base").fillna(0.0),
+        timestamp=pd.to_datetime(frame["timestamp"], utc=True),
+    )
+    sums = work.groupby(["strategy", "timestamp"])["total"].agg(lambda column: column.sum(skipna=False)).dropna()
+    curves: dict[str, tuple[list[datetime], list[float]]] = {}
+    for name in sorted({str(key[0]) for key in sums.index}):
+        part = sums[name]
+        curves[name] = ([moment.to_pydatetime() for moment in part.index], [float(v) for v in part])
+    return curves
+
+
+def pnl_today(
+    positions: pd.DataFrame | None, curves: Mapping[str, tuple[list[datetime], list[float]]], day_start: datetime
+) -> dict[str, float]:
+    """Net P&L since ``day_start`` per strategy, in base currency.
+
+    Args:
+        positions: Gives the present net P&L.
+        curves: From :func:`equity_curves`; the last value before the day began is what is taken off. A strategy without
+            one began today: its whole P&L is today's.
+        day_start: Aware.
+
+    Returns:
+        Strategy -> amount over the positions whose P&L is known, NaN where none is.
+    """
+    frame = chosen(positions)
+    if frame.empty:
+        return {}
+    totals = net_pnl(frame).groupby(frame["strategy"].astype(str)).sum(min_count=1)
+    out = {}
+    for name, total in totals.items():
+        times, values = curves.get(str(name), ([], []))
+        before = [value for moment, value in zip(times, values, strict=True) if moment < day_start]
+        out[str(name)] = float(total) - (before[-1] if before else 0.0)
+    return out
+
+
+# --- fills and orders -------------------------------------------------------------------------------------------------
+
+FILL_TEXTS = (
+    "strategy",
+    "account",
+    "instrument",
+    "side",
+    "currency",
+    "commission_status",
+    "state",
+    "source",
+    "order_ref",
+    "fill_id",
+)
+FILL_NUMBERS = ("qty", "price", "commission", "realized_pnl", "perm_id")
+FILL_TIMES = ("timestamp", "recorded_at")
+
+
+def fills_table(frame: pd.DataFrame | None, more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """The blotter's rows, in the order they came in; ``more`` names further text columns."""
+    source = pd.DataFrame() if frame is None else frame
+    if not source.empty and "recorded_at" not in source and source.index.name == "recorded_at":
+        source = source.reset_index()
+    return tidy(with_instrument(source), (*FILL_TEXTS, *more), FILL_NUMBERS, FILL_TIMES)
+
+
+ORDER_TEXTS = ("strategy", "account", "instrument", "side", "order_type", "status", "order_ref", "message", "order_key")
+ORDER_NUMBERS = ("qty", "filled", "remaining", "limit_price", "avg_fill_price")
+ORDER_TIMES = ("timestamp",)
+
+
+def orders_table(
+    frame: pd.DataFrame | None, *, strategy: str = "", account: str = "", limit: int = 200
+) -> pd.DataFrame:
+    """Open orders first, then the others; both newest first; at most ``limit`` rows."""
+    source = chosen(frame, strategy=strategy, account=account)
+    if source.empty:
+        return tidy(None, ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
+    out = tidy(with_instrument(keyed(source)), ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
+    closed = out["status"].isin(DEAD)
+    out = out.assign(_closed=closed).sort_values(["_closed", "timestamp"], ascending=[True, False], kind="stable")
+    return out.drop(columns="_closed").head(limit).reset_index(drop=True)
+
+
+def keyed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add ``order_key`` where the table has none: by ``perm_id`` when there is one, else by client and order id."""
+    if "order_key" in frame:
+        return frame
+    keys = []
+    for row in frame.to_dict("records"):
+        perm = int(row.get("perm_id") or 0)
+        account = row.get("account", "")
+        keys.append(f"P{account}:{perm}" if perm else f"O{account}:{row.get('client_id', 0)}:{row.get('order_id', 0)}")
+    return frame.assign(order_key=keys)
+
+
+def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, now: datetime) -> dict[str, list[Any]]:
+    """Bars of the order timeline: one per state interval of every order shown.
+
+    Args:
+        timelines: Order key -> its status rows, any order.
+        shown: Rows of :func:`orders_table`, top to bottom.
+        now: Where the bar of an open order ends; aware.
+
+    Returns:
+        Columns for a Bokeh source: ``row, label, status, left, right, filled, text, order_key``. ``left`` and ``right``
+        are naive UTC datetimes, since Bokeh draws a naive time as it is. A state that ended at once still gets a width.
+    """
+    out: dict[str, list[Any]] = {n: [] for n in ("label", "status", "left", "right", "filled", "text", "order_key")}
+    for record in shown.to_dict("records"):
+        story = timelines.get(str(record["order_key"]))
+        if story is None or story.empty:
+            continue
+        story = story.assign(timestamp=pd.to_datetime(story["timestamp"], utc=True, errors="coerce")).dropna(
+            subset="timestamp"
+        )
+        rows = story.sort_values("timestamp", kind="stable").to_dict("records")
+        for here, following in zip(rows, [*rows[1:], None], strict=True):
+            left = here["timestamp"].to_pydatetime()
+            dead = str(here["status"]) in DEAD
+            right = following["timestamp"].to_pydatetime() if following else (left if dead else max(now, left))
+            filled = here.get("filled")
+            out["label"].append(order_label(record))
+            out["status"].append(str(here["status"]))
+            out["left"].append(left.astimezone(UTC).replace(tzinfo=None))
+            out["right"].append(right.astimezone(UTC).replace(tzinfo=None))
+            out["filled"].append("—" if filled is None or pd.isna(filled) else f"{filled:g} of {record['qty']:g}")
+            out["text"].append(str(here.get("message") or ""))
+            out["order_key"].append(record["order_key"])
+    return out
+
+
+def order_label(record: Mapping[str, Any]) -> str:
+    """What stands beside an order's bar; the key keeps it unique."""
+    return f"{record['strategy'][:14]} · {record['side']} {record['qty']:g} {record['instrument'][:14]} · {str(record['order_key']).rpartition(':')[2]}"
+
+
+# --- breaks and the rest ----------------------------------------------------------------------------------------------
+
+BREAK_TEXTS = ("state", "account", "instrument", "owner", "note", "break_id")
+BREAK_NUMBERS = ("residual", "quantity", "explained", "value_at_risk_base", "runs", "age_s", "con_id")
+
+
+def breaks_table(frame: pd.DataFrame | None, *, account: str = "", now: datetime) -> pd.DataFrame:
+    """Open breaks, the largest value at risk first; ``age`` in minutes since first seen."""
+    source = chosen(frame, account=account)
+    if source.empty:
+        return tidy(None, BREAK_TEXTS, (*BREAK_NUMBERS, "age_min"), ("first_seen", "last_changed"))
+    source = with_instrument(source)
+    if "state" not in source and "status" in source:
+        source = source.rename(columns={"status": "state"})
+    if "break_id" not in source:
+        source = source.assign(break_id=[f"{a}:{c}" for a, c in zip(source["account"], source["con_id"], strict=True)])
+    if "first_seen" in source:
+        seen = pd.to_datetime(source["first_seen"], utc=True, errors="coerce")
+        source = source.assign(age_min=((pd.Timestamp(now) - seen).dt.total_seconds() / 60).round(1))
+    out = tidy(source, BREAK_TEXTS, (*BREAK_NUMBERS, "age_min"), ("first_seen", "last_changed"))
+    return out.sort_values("value_at_risk_base", ascending=False, kind="stable", na_position="first", ignore_index=True)
+
+
+def preview_table(before_after: pd.DataFrame | Sequence[Mapping[str, Any]] | None) -> pd.DataFrame:
+    """Before and after of every book that an assignment touches, as the engine gives it, texts first."""
+    source = before_after if isinstance(before_after, pd.DataFrame) else pd.DataFrame(list(before_after or []))
+    if source.empty:
+        return source
+    texts = [name for name in source if source[name].dtype == object and not _numeric(source[name])]
+    return tidy(source, texts, [name for name in source if name not in texts])
+
+
+def _numeric(column: pd.Series[Any]) -> bool:
+    return bool(len(column)) and bool(pd.to_numeric(column, errors="coerce").notna().all())
+
+
+def same(left: pd.DataFrame | None, right: pd.DataFrame | None) -> bool:
+    """True when nothing that is shown would change."""
+    if left is None or right is None:
+        return left is right
+    return left.equals(right)
+
+
+def matching(frame: pd.DataFrame, words: str) -> pd.DataFrame:
+    """Rows of which any text column contains ``words``, whatever the case; all rows for no words."""
+    if not words or frame.empty:
+        return frame
+    hit = pd.Series(data=False, index=frame.index)
+    for name in frame.select_dtypes(include=["object", "string"]):
+        hit |= frame[name].astype(str).str.contains(words, case=False, regex=False)
+    return frame[hit]
+
+
+def harmless(frame: pd.DataFrame) -> pd.DataFrame:
+    """For a file that will be opened in a spreadsheet: a text that begins like a formula gets an apostrophe in front."""
+    out = frame.copy()
+    for name in out.select_dtypes(include=["object", "string"]):
+        out[name] = [
+            f"'{v}" if isinstance(v, str) and v[:1] in {"=", "+", "-", "@", "\t", "\r"} else v for v in out[name]
+        ]
+    return out

@@ -1,0 +1,138 @@
+"""One engine per server process, started once and stopped cleanly.
+
+The app script runs anew for every session and its globals are wiped with it, so the engine lives here, in an installed
+module, under ``pn.state.as_cached``. It starts in an empty context: a task made in a session's context would carry that
+session's document for ever. Signals are taken on the loop, since only there can everything still be flushed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import panel as pn
+import tornado.process
+from tornado.ioloop import IOLoop
+
+from dashboard import http
+from dashboard.hub import Hub
+from engine.errors import FillbookError, SettingsError
+
+log = logging.getLogger(__name__)
+
+CANNOT_START: Final = 2
+STOP_WITHIN_S: Final = 10.0
+
+Factory = Callable[[], Any]
+
+
+class Host:
+    """Owns the engine, its hub and their end.
+
+    Attributes:
+        engine: The engine; ``None`` never.
+        ready: Set when ``engine.start()`` returned.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.hub = Hub(engine)
+        self.ready = asyncio.Event()
+        self.stopping = False
+        self.task: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+
+    async def main(self) -> None:
+        """Start, tick until a signal, stop, end the server."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled, number)
+        try:
+            await self.engine.start()
+        except FillbookError as error:
+            refuse(error)
+        http.install(self)
+        gc.collect()
+        gc.freeze()  # a full collection over what lives for ever would stall the loop for a tenth of a second
+        self.ready.set()
+        hub = loop.create_task(self.hub.run(), name="dashboard hub")
+        stop = loop.create_task(self._stop.wait(), name="wait for a signal")
+        await asyncio.wait({hub, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if hub.done() and not hub.cancelled() and hub.exception() is not None:
+            log.critical("The dashboard's hub has died; the engine goes on", exc_info=hub.exception())
+            await self._stop.wait()
+        hub.cancel()
+        await self._end()
+
+    async def _end(self) -> None:
+        code = 0
+        try:
+            await asyncio.wait_for(self.engine.stop(), STOP_WITHIN_S)
+        except TimeoutError:
+            log.critical("The engine did not stop within %s s; what was accepted is in the journal", STOP_WITHIN_S)
+            code = 1
+        except Exception:
+            log.critical("The engine could not stop cleanly; what was accepted is in the journal", exc_info=True)
+            code = 1
+        IOLoop.current().stop()
+        if code:
+            _exit(code)
+
+    def _signalled(self, number: int) -> None:
+        if self.stopping:
+            log.critical("Second signal: leaving at once; what was accepted is in the journal")
+            _exit(128 + number)
+        self.stopping = True
+        log.info("Stopping: flushing the books")
+        self._stop.set()
+
+
+def get(factory: Factory) -> Host:
+    """The process's one host; made and started at the first call.
+
+    Args:
+        factory: Makes the engine, unstarted; a ``FillbookError`` of it ends the process with one line and status 2.
+    """
+    # The factory stays out of the cache's key: every session brings a new function, and there is one engine.
+    host: Host = pn.state.as_cached("fillbook-host", lambda: _start(factory))
+    return host
+
+
+def _start(factory: Factory) -> Host:
+    if tornado.process.task_id() is not None:
+        refuse(SettingsError("One engine per deployment: start panel serve without --num-procs"))
+    try:
+        engine = factory()
+    except FillbookError as error:
+        refuse(error)
+    host = Host(engine)
+    loop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
+    host.task = contextvars.Context().run(loop.create_task, host.main())
+    host.task.add_done_callback(_died)
+    return host
+
+
+def _died(task: asyncio.Task[None]) -> None:
+    if task.cancelled() or task.exception() is None:
+        return
+    log.critical("The engine has died; the server ends, so that nobody trusts a frozen page", exc_info=task.exception())
+    _exit(1)
+
+
+def refuse(error: FillbookError) -> Any:
+    """Say in one line why the server cannot run, and end the process (nothing was accepted yet)."""
+    sys.stderr.write(f"fillbook: {error}\n")
+    _exit(CANNOT_START)
+
+
+def _exit(code: int) -> None:
+    # Panel turns an exception of an app script, SystemExit included, into a page; only this ends the process.
+    sys.stderr.flush()
+    os._exit(code)

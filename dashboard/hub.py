@@ -1,0 +1,121 @@
+"""From one engine to many pages: one task, one picture per tick, no page can harm another.
+
+A page gets the next picture only after it answered the last one (Bokeh itself has no back-pressure: a slow page would
+fall behind without bound), or after five seconds, since a hidden tab does not paint. A page whose delivery fails is
+dropped and logged. Deliveries are spread over the tick, so that the engine, which shares the loop, is never starved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, Final, Protocol
+
+import pandas as pd
+
+from dashboard.picture import Picture, read
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.5
+ANSWER_TIMEOUT_S: Final = 5.0
+STAGGER_S: Final = 0.004
+
+
+class Page(Protocol):
+    """One open page, as the hub sees it."""
+
+    def parts(self) -> frozenset[str]:
+        """Names of the picture's parts that the screen on show needs."""
+        ...
+
+    def deliver(self, picture: Picture) -> None:
+        """Schedule the drawing on the page's own document; raises when the document is gone."""
+        ...
+
+
+class Hub:
+    """Reads pictures and hands them to pages; lives as long as the engine."""
+
+    def __init__(self, engine: Any, tick_s: float = TICK_S) -> None:
+        self.engine = engine
+        self.tick_s = tick_s
+        self.picture: Picture | None = None
+        self.ticks = 0
+        self.dropped = 0
+        self._pages: dict[int, Page] = {}
+        self._waiting: dict[int, float] = {}
+        self._read_at: dict[str, float] = {}
+        self._now = asyncio.Event()
+        self._timelines: dict[str, tuple[object, pd.DataFrame]] = {}
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def add(self, page: Page) -> None:
+        """Register a page; once it is really connected, from ``pn.state.onload``."""
+        self._pages[id(page)] = page
+        self.hurry()
+
+    def remove(self, page: Page) -> None:
+        """Forget a page; harmless when it is not there."""
+        self._pages.pop(id(page), None)
+        self._waiting.pop(id(page), None)
+
+    def answered(self, page: Page) -> None:
+        """The page has painted what it got."""
+        self._waiting.pop(id(page), None)
+
+    def hurry(self) -> None:
+        """Tick now rather than at the next time; for acts and for a screen that was just opened."""
+        self._read_at.clear()
+        self._now.set()
+
+    def timeline(self, order_key: str, stamp: object) -> pd.DataFrame:
+        """Status rows of one order, read again only when ``stamp`` differs; shared by all sessions."""
+        known = self._timelines.get(order_key)
+        if known is None or known[0] != stamp:
+            known = (stamp, self.engine.portfolio_manager.timeline(order_key))
+            if len(self._timelines) > 2000:
+                self._timelines.clear()
+            self._timelines[order_key] = known
+        return known[1]
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            started = time.monotonic()
+            if self._pages:
+                try:
+                    await self._tick()
+                except Exception:  # the next tick tries again; until then every page counts up to STALE and says so
+                    log.exception("A tick of the dashboard failed")
+            self._now.clear()
+            rest = max(0.05, self.tick_s - (time.monotonic() - started))
+            try:
+                await asyncio.wait_for(self._now.wait(), rest)
+            except TimeoutError:
+                continue
+
+    async def _tick(self) -> None:
+        wanted: frozenset[str] = frozenset()
+        for page in list(self._pages.values()):
+            wanted |= page.parts()
+        self.picture = await asyncio.to_thread(read, self.engine, wanted, self.picture, self._read_at, time.monotonic())
+        self.ticks += 1
+        for key, page in list(self._pages.items()):
+            if key not in self._pages:
+                continue  # closed while others were served
+            since = self._waiting.get(key)
+            if since is not None and time.monotonic() - since < ANSWER_TIMEOUT_S:
+                continue
+            try:
+                page.deliver(self.picture)
+            except Exception:  # a dead document must not take the other pages with it
+                self.dropped += 1
+                log.warning("A page is dropped: its document cannot be updated", exc_info=True)
+                self.remove(page)
+                continue
+            self._waiting[key] = time.monotonic()
+            await asyncio.sleep(STAGGER_S)

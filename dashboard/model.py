@@ -1,0 +1,65 @@
+"""What one session looks at: a mirror per browser page, synced with the URL.
+
+Screens watch this object and never the engine: a watcher on a shared object outlives its session.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import param
+
+VIEWS: Final = (
+    "overview",
+    "positions",
+    "fills",
+    "orders",
+    "reconciliation",
+    "assignments",
+    "dayclose",
+    "quarantine",
+    "health",
+    "settings",
+    "rehearsal",
+)
+URL_NAMES: Final = {"view": "view", "strategy": "strategy", "account": "account", "as_of": "as_of"}
+
+
+class SessionState(param.Parameterized):
+    """The state of one page.
+
+    ``view``, ``strategy``, ``account`` and ``as_of`` stand in the URL; empty means overview, all, all and live.
+    """
+
+    view = param.String(default="overview", doc="Key of the screen shown.")
+    strategy = param.String(default="", doc="Only this strategy; empty for all.")
+    account = param.String(default="", doc="Only this account; empty for all.")
+    as_of = param.String(default="", doc="ISO 8601 moment; empty for live.")
+    focus = param.Dict(default={}, doc="What a drill-down points at, e.g. {'order_key': ...} or {'text': ...}.")
+    picture = param.Parameter(default=None, doc="The latest picture of the books, see dashboard.picture.")
+
+    @property
+    def shown(self) -> str:
+        """The screen to show; a name from the URL that does not exist falls back to the overview."""
+        return self.view if self.view in VIEWS else "overview"
+
+    @property
+    def moment(self) -> datetime | None:
+        """``as_of`` read; ``None`` for live or unreadable text. A moment without a zone is UTC."""
+        return read_moment(self.as_of)
+
+    def go(self, view: str, **focus: Any) -> None:
+        """Open a screen, pointing at something on it."""
+        self.param.update(view=view, focus=focus)
+
+
+def read_moment(text: str) -> datetime | None:
+    """Read an ISO 8601 moment; ``None`` when it is none."""
+    if not text.strip():
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

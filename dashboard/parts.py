@@ -1,0 +1,157 @@
+"""Small pieces that all screens share: sections, headings, notices, tiles, and the base class of a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import panel as pn
+from panel.viewable import Viewable, Viewer
+
+from dashboard import theme
+from dashboard.desk import Desk
+from dashboard.model import SessionState
+from dashboard.picture import Picture
+from dashboard.theme import escape
+
+CARD = {
+    "background": "var(--panel-surface-color)",
+    "border": "1px solid var(--divider-color, #d5dbe1)",
+    "border-radius": "8px",
+    "padding": "10px 14px 14px",
+}
+
+TEXT_CSS = (
+    theme.CSS
+    + """
+:host { font-size: 13px; }
+h1 { font-size: 20px; margin: 0; font-weight: 650; }
+h2 { font-size: 15px; margin: 2px 0 6px; font-weight: 650; }
+p { margin: 2px 0; }
+.dim { color: var(--fb-dim); }
+.up { color: var(--fb-up); } .down { color: var(--fb-down); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; }
+.tile { border: 1px solid var(--divider-color, #d5dbe1); border-left: 5px solid var(--fb-dim); border-radius: 8px;
+  padding: 8px 12px; background: var(--panel-surface-color); min-width: 0; }
+.tile.good { border-left-color: var(--fb-up); } .tile.bad { border-left-color: var(--fb-down); }
+.tile.warn { border-left-color: #d58a00; }
+.tile .label { font-size: 12px; color: var(--fb-dim); }
+.tile .value { font-size: 20px; font-weight: 650; font-variant-numeric: tabular-nums; }
+.tile .more { font-size: 12px; color: var(--fb-dim); overflow-wrap: anywhere; }
+.notice { padding: 8px 12px; border-radius: 6px; border-left: 5px solid; margin: 2px 0; overflow-wrap: anywhere; }
+.notice.error { border-color: var(--fb-down); background: color-mix(in srgb, var(--fb-down) 12%, transparent); }
+.notice.warn { border-color: #d58a00; background: color-mix(in srgb, #d58a00 14%, transparent); }
+.notice.good { border-color: var(--fb-up); background: color-mix(in srgb, var(--fb-up) 12%, transparent); }
+.notice.info { border-color: var(--panel-primary-color); background: color-mix(in srgb, var(--panel-primary-color) 10%, transparent); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 14px; margin: 0; }
+dt { color: var(--fb-dim); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 260px; overflow: auto; }
+"""
+)
+
+
+def text(html: str = "", **params: Any) -> pn.pane.HTML:
+    """A pane for HTML that we wrote; whatever comes from data is escaped by the caller."""
+    return pn.pane.HTML(
+        html, sizing_mode="stretch_width", stylesheets=[TEXT_CSS], margin=params.pop("margin", (2, 0)), **params
+    )
+
+
+def section(title: str, *objects: Any, **params: Any) -> pn.Column:
+    """A card with a heading."""
+    styles = CARD | params.pop("styles", {})
+    head = [text(f"<h2>{escape(title)}</h2>")] if title else []
+    return pn.Column(
+        *head,
+        *objects,
+        styles=styles,
+        sizing_mode="stretch_width",
+        margin=params.pop("margin", (0, 0, 12, 0)),
+        **params,
+    )
+
+
+def side_by_side(*columns: Any, least: int = 420) -> pn.FlexBox:
+    """Columns beside each other that wrap on a narrow window."""
+    for column in columns:
+        column.styles = {**column.styles, "flex": f"1 1 {least}px", "min-width": "0", "box-sizing": "border-box"}
+    return pn.FlexBox(*columns, gap="12px", sizing_mode="stretch_width", align_items="start", margin=0)
+
+
+def tile(label: str, value: str, more: str = "", state: str = "") -> str:
+    """One figure; all three texts are escaped."""
+    return (
+        f'<div class="tile {state}"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
+        f'<div class="more">{escape(more)}</div></div>'
+    )
+
+
+def tiles(entries: Iterable[str]) -> str:
+    """Tiles in a row that wraps."""
+    return f'<div class="tiles">{"".join(entries)}</div>'
+
+
+def notice(kind: str, words: object) -> str:
+    """A coloured line; ``kind`` is error, warn, good or info, and the words say it too."""
+    return f'<div class="notice {kind}" role="status">{escape(words)}</div>'
+
+
+def pairs(entries: Iterable[tuple[str, object]]) -> str:
+    """A definition list; both sides are escaped."""
+    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries) + "</dl>"
+
+
+class Screen(Viewer):
+    """One screen of one session: built when it is first opened, refreshed while it is on show.
+
+    Attributes:
+        title: Its heading.
+        needs: Parts of the picture it draws from.
+        travels: True when it can show a past moment.
+    """
+
+    title: ClassVar[str] = ""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    travels: ClassVar[bool] = False
+
+    def __init__(self, desk: Desk, **params: Any) -> None:
+        super().__init__(**params)
+        self.desk = desk
+        self.errors = text(visible=False)
+        self._stamps: dict[str, object] = {}
+        self.body = self.build()
+        self._page = pn.Column(self.errors, self.body, sizing_mode="stretch_width", margin=0)
+
+    @property
+    def state(self) -> SessionState:
+        """What the session looks at."""
+        return self.desk.state
+
+    def __panel__(self) -> Viewable:
+        return self._page
+
+    def build(self) -> Viewable:
+        """Make the widgets, once."""
+        raise NotImplementedError
+
+    def refresh(self, picture: Picture) -> None:
+        """Bring the widgets up to date."""
+        raise NotImplementedError
+
+    def draw(self, picture: Picture) -> None:
+        """Refresh, and show which parts could not be read."""
+        failed = [f"{name}: {why}" for name, why in picture.errors.items() if name in self.needs]
+        words = "".join(notice("error", f"Cannot be shown now – {line}") for line in failed)
+        if words != self.errors.object:
+            self.errors.param.update(object=words, visible=bool(words))
+        self.refresh(picture)
+
+    def changed(self, key: str, *stamp: object) -> bool:
+        """True when ``stamp`` differs from that of the last call with this key."""
+        new = self._stamps.get(key, self) != stamp
+        self._stamps[key] = stamp
+        return new
+
+    def forget(self) -> None:
+        """Draw everything anew at the next refresh."""
+        self._stamps.clear()

@@ -1,0 +1,87 @@
+// The header strip: what must be known at a glance, painted from one small message per tick and acknowledged after
+// painting. It also watches over the page itself: when no message comes any more it says STALE, in words, and reloads
+// the page as soon as the server is back. Everything is set as text, nothing as HTML.
+const STALE_AFTER_MS = 6000
+
+function chip(strip, name, label) {
+  const box = document.createElement("div")
+  box.className = "chip"
+  const head = document.createElement("span")
+  head.className = "label"
+  head.textContent = label
+  const value = document.createElement("span")
+  value.className = "value"
+  value.textContent = "…"
+  box.append(head, value)
+  box.dataset.chip = name
+  strip.append(box)
+  return {box, value}
+}
+
+export function render({model, el}) {
+  const strip = document.createElement("div")
+  strip.className = "strip"
+  strip.setAttribute("role", "group")
+  strip.setAttribute("aria-label", "State of the engine")
+  const badge = document.createElement("button")
+  badge.type = "button"
+  badge.className = "badge unknown"
+  badge.textContent = "? Not checked yet"
+  badge.dataset.chip = "square"
+  badge.addEventListener("click", () => model.send_msg({go: "reconciliation"}))
+  strip.append(badge)
+  const chips = {
+    broker: chip(strip, "broker", "IB"),
+    age: chip(strip, "age", "data age"),
+    queue: chip(strip, "queue", "queue"),
+    store: chip(strip, "store", "fill → store"),
+    pnl: chip(strip, "pnl", "P&L today"),
+  }
+  const stale = document.createElement("div")
+  stale.className = "stale"
+  stale.setAttribute("role", "alert")
+  stale.hidden = true
+  el.append(strip, stale)
+
+  let last = Date.now()
+  let gone = false
+  model.on("msg:custom", (event) => {
+    const data = JSON.parse(event.data ?? event)
+    last = Date.now()
+    if (!stale.hidden) { stale.hidden = true; stale.textContent = "" }
+    for (const [name, shown] of Object.entries(data.chips)) {
+      const {box, value} = chips[name]
+      if (value.textContent !== shown.text) { value.textContent = shown.text }
+      box.dataset.state = shown.state
+      box.title = shown.title ?? ""
+    }
+    if (badge.textContent !== data.square.text) { badge.textContent = data.square.text }
+    badge.className = `badge ${data.square.state}`
+    badge.title = data.square.title
+    document.documentElement.dataset.fillbookSeq = String(data.seq)
+    requestAnimationFrame(() => model.send_msg({ack: data.seq}))
+  })
+
+  const watch = setInterval(async () => {
+    if (!strip.isConnected) { clearInterval(watch); return }
+    const silent = Date.now() - last
+    if (silent < STALE_AFTER_MS) { gone = false; return }
+    const seconds = Math.round(silent / 1000)
+    stale.hidden = false
+    stale.textContent = `STALE: no news from the server for ${seconds} s. Every number below is old. Waiting for the server …`
+    try {
+      const answer = await fetch("./favicon.ico", {cache: "no-store"})
+      if (!answer.ok) { gone = true; return }
+    } catch (error) {
+      console.debug("the server does not answer", error)
+      gone = true
+      return
+    }
+    // A page that slept beyond its session is stale although the server lives; one reload a minute is enough for that.
+    const reloaded = Number(sessionStorage.getItem("fillbook-reloaded") ?? 0)
+    if (gone || (silent > 3 * STALE_AFTER_MS && Date.now() - reloaded > 60000)) {
+      sessionStorage.setItem("fillbook-reloaded", String(Date.now()))
+      location.reload()
+    }
+  }, 1000)
+}

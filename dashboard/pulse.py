@@ -1,0 +1,125 @@
+"""The header strip's Python side: what it says, and the answer that the page gives after painting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from panel.custom import JSComponent
+
+from dashboard.picture import Picture
+from dashboard.theme import duration_text, partial_sum, partial_text, time_text
+
+HERE = Path(__file__).parent
+
+
+class Pulse(JSComponent):
+    """Header strip: invariant badge, IB, data age, queue, fill to store, P&L today."""
+
+    _esm = HERE / "pulse.js"
+    _stylesheets = [(HERE / "pulse.css").read_text(encoding="utf-8")]  # noqa: RUF012  Panel's own spelling of a class option
+
+    def __init__(self, on_answer: Callable[[], None], on_go: Callable[[str], None], **params: Any) -> None:
+        super().__init__(**params)
+        self._on_answer = on_answer
+        self._on_go = on_go
+        self._seq = 0
+
+    def say(self, content: dict[str, Any]) -> None:
+        """Send one message; the page acknowledges it after painting."""
+        self._seq += 1
+        self._send_msg(json.dumps({"seq": self._seq, **content}))
+
+    def _handle_msg(self, msg: Any) -> None:
+        if isinstance(msg, dict) and "ack" in msg:
+            self._on_answer()
+        elif isinstance(msg, dict) and msg.get("go") == "reconciliation":
+            self._on_go("reconciliation")
+
+
+def strip(picture: Picture, today: dict[str, float], now: datetime, base: str) -> dict[str, Any]:
+    """Put the strip's content into words.
+
+    Args:
+        picture: Live picture.
+        today: Strategy -> net P&L today, NaN where unknown.
+        now: Aware.
+        base: Base currency's name for display.
+    """
+    health = picture.parts.get("health") or {}
+    total, unknown = partial_sum(today.values())
+    store = health.get("store") or {}
+    depth = health.get("queue_depth")
+    times = health.get("fill_to_store_ms") or {}
+    store_bad = store.get("state", "ok") != "ok"
+    return {
+        "chips": {
+            "broker": broker_chip(picture.parts.get("broker"), now),
+            "age": age_chip(picture.parts.get("broker"), now),
+            "queue": {
+                "text": "—" if depth is None else f"{depth:,}",
+                "state": "warn" if depth and depth > 1000 else "good",
+                "title": "events accepted and not yet in the books",
+            },
+            "store": {
+                "text": store.get("state", "?").upper() if store_bad else _ms(times.get("p50")),
+                "state": "bad" if store_bad else "good",
+                "title": store.get("reason") or f"95 of 100 within {_ms(times.get('p95'))}",
+            },
+            "pnl": {
+                "text": partial_text(total, unknown, base, decimals=0),
+                "state": "warn" if unknown else "good",
+                "title": "net of fees, realized and unrealized, since midnight UTC"
+                + (f"; not known for {unknown} positions or strategies" if unknown else ""),
+            },
+        },
+        "square": square_badge(picture.parts.get("square")),
+    }
+
+
+def _ms(value: float | None) -> str:
+    return "—" if value is None else duration_text(value / 1000)
+
+
+def broker_chip(broker: Any, now: datetime) -> dict[str, str]:
+    """Connection in words and colour."""
+    if broker is None:
+        return {"text": "unknown", "state": "warn", "title": ""}
+    since = f"since {time_text(broker.since, date=False)}" if broker.since else ""
+    words = {"connected": "connected", "degraded": "degraded", "unavailable": "unavailable", "stale": "not answering"}
+    state = {"connected": "good", "degraded": "warn"}.get(broker.state, "bad")
+    text = words.get(broker.state, str(broker.state))
+    if state != "good" and broker.since:
+        text = f"{text} {duration_text((now - broker.since).total_seconds())}"
+    return {"text": text, "state": state, "title": f"{since} {broker.reason or ''}".strip()}
+
+
+def age_chip(broker: Any, now: datetime) -> dict[str, str]:
+    """Age of the last thing heard from IB."""
+    at = getattr(broker, "data_at", None) or getattr(broker, "heard_at", None)
+    if at is None:
+        return {"text": "—", "state": "warn", "title": "nothing heard from IB yet"}
+    seconds = (now - at).total_seconds()
+    return {
+        "text": duration_text(max(0.0, seconds)),
+        "state": "good" if seconds < 60 else "warn",
+        "title": time_text(at),
+    }
+
+
+def square_badge(square: dict[str, Any] | None) -> dict[str, str]:
+    """The invariant strategies + UNASSIGNED = broker, in words and colour."""
+    rule = "strategies + UNASSIGNED = broker"
+    ok = None if square is None else square.get("ok")
+    at = None if square is None else square.get("checked_at")
+    checked = f"checked {time_text(at)}" if at else "not checked yet"
+    if ok is None:
+        return {"text": "? Not checked", "state": "unknown", "title": f"{rule}: unknown, {checked}"}
+    if ok:
+        return {"text": "✓ Square", "state": "good", "title": f"{rule}: holds, {checked}"}
+    rows = square.get("rows") if square else None
+    number = 0 if rows is None else len(rows)
+    return {"text": f"✗ {number} not square", "state": "bad", "title": f"{rule}: does not hold for {number}, {checked}"}

@@ -1,0 +1,211 @@
+"""Colours and number formats, for light and dark.
+
+Colours come as CSS variables that the page sets per theme, so that a table in its shadow root follows the switch without
+a message to the server. Signed numbers are drawn by a template that only ever sees float64 columns; every *text* column
+goes through Tabulator's ``plaintext`` formatter, which escapes. No other formatter is used on data.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bokeh.models.widgets.tables import HTMLTemplateFormatter
+
+_FONT: Final = {"fontFamily": "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif", "fontSize": 13}
+
+THEME: Final[dict[str, Any]] = {
+    "light": {
+        "palette": {
+            "primary": {"main": "#1f4e79", "contrastText": "#ffffff"},
+            "success": {"main": "#1b6e38", "contrastText": "#ffffff"},
+            "error": {"main": "#b3261e", "contrastText": "#ffffff"},
+            "warning": {"main": "#8a5300", "contrastText": "#ffffff"},
+            "info": {"main": "#1f5f8b", "contrastText": "#ffffff"},
+            "background": {"default": "#f5f7f9", "paper": "#ffffff"},
+            "text": {"primary": "#17212b", "secondary": "#4a5866"},
+        },
+        "typography": _FONT,
+        "shape": {"borderRadius": 6},
+    },
+    "dark": {
+        "palette": {
+            "primary": {"main": "#8fc1ea", "contrastText": "#0d1720"},
+            "success": {"main": "#6fd794", "contrastText": "#06210f"},
+            "error": {"main": "#ff8f86", "contrastText": "#330705"},
+            "warning": {"main": "#f3bb62", "contrastText": "#2b1a00"},
+            "info": {"main": "#82bfee", "contrastText": "#06202f"},
+            "background": {"default": "#10161c", "paper": "#161d25"},
+            "text": {"primary": "#e4eaf0", "secondary": "#a9b6c2"},
+        },
+        "typography": _FONT,
+        "shape": {"borderRadius": 6},
+    },
+}
+
+CSS: Final = """
+:host, :root {
+  --fb-up: var(--success-bg-color, #1b6e38);
+  --fb-down: var(--danger-bg-color, #b3261e);
+  --fb-dim: color-mix(in srgb, var(--panel-on-background-color, #17212b) 68%, transparent);
+}
+"""
+
+TABLE_CSS: Final = (
+    CSS
+    + """
+.tabulator { font-size: 13px !important; font-variant-numeric: tabular-nums; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 20px 5px 8px !important; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-title { font-weight: 600; font-size: 12px !important; padding-right: 2px !important;
+  color: var(--panel-on-background-color); }
+.tabulator .tabulator-header .tabulator-header-filter input { font-size: 12px; padding: 2px 4px !important; color: inherit; background: transparent;
+  border: 1px solid var(--border-color, #8d99a6); border-radius: 4px; }
+.tabulator .tabulator-row { min-height: 27px !important; }
+.tabulator .tabulator-row .tabulator-cell { padding: 4px 8px !important; height: 27px; font-size: 13px !important; line-height: 19px; }
+.tabulator .tabulator-footer { padding: 2px !important; }
+.tabulator .tabulator-placeholder .tabulator-placeholder-contents { font-size: 13px !important; font-weight: 400 !important;
+  color: var(--panel-on-background-color) !important; white-space: normal; padding: 14px; }
+:host(.one-page) .tabulator .tabulator-footer { display: none; }
+.tabulator-row .up { color: var(--fb-up); }
+.tabulator-row .down { color: var(--fb-down); }
+.tabulator-row .dim { color: var(--fb-dim); }
+.tabulator-row.tabulator-selected .up, .tabulator-row.tabulator-selected .down { color: inherit; font-weight: 600; }
+.tabulator-row.tabulator-selected { outline: 2px solid var(--panel-primary-color); outline-offset: -2px; }
+"""
+)
+
+STATUS_COLOURS: Final = {
+    # Chosen to stay apart for red-green blindness and on both backgrounds; the word always stands beside the colour.
+    "PendingSubmit": "#8d99a6",
+    "PreSubmitted": "#7aa6d1",
+    "Submitted": "#3d85c6",
+    "Partially filled": "#e6a100",
+    "Filled": "#2e9e5b",
+    "Cancelled": "#9b6bb3",
+    "Inactive": "#b05c9a",
+    "Rejected": "#d1433a",
+}
+OTHER_STATUS_COLOUR: Final = "#5f6b77"
+
+STRATEGY_COLOURS: Final = (
+    "#3d85c6",
+    "#e07b00",
+    "#2e9e8f",
+    "#9b6bb3",
+    "#c2437a",
+    "#7a8b1f",
+    "#5f6b77",
+    "#b5651d",
+    "#1f9ec2",
+    "#d1433a",
+)
+
+BREAK_WORDS: Final = {
+    "settling": "settling – local activity is fresh",
+    "suspected": "suspected – seen once",
+    "confirmed": "confirmed – needs an owner",
+    "explained": "explained",
+    "assigned": "assigned",
+    "closed": "closed",
+    "reopened": "reopened – it came back",
+}
+
+
+def _template(decimals: int, least: int, *, signed: bool, coloured: bool) -> HTMLTemplateFormatter:
+    sign = "'exceptZero'" if signed else "'auto'"
+    shown = (
+        f"value.toLocaleString('en-US', {{signDisplay: {sign}, minimumFractionDigits: {least}, "
+        f"maximumFractionDigits: {decimals}}}).replace('-', '\\u2212')"
+    )
+    css = "value > 0 ? 'up' : value < 0 ? 'down' : 'dim'" if coloured else "''"
+    return HTMLTemplateFormatter(
+        template=(
+            "<% if (typeof value !== 'number' || !isFinite(value)) { %><span class='dim' title='unknown'>—</span>"
+            f"<% }} else {{ %><span class='<%= {css} %>'><%= {shown} %></span><% }} %>"
+        )
+    )
+
+
+def money(*, coloured: bool = True) -> HTMLTemplateFormatter:
+    """Formatter of a signed amount of money, two decimals; unknown is a dash, never a zero."""
+    return _template(2, 2, signed=coloured, coloured=coloured)
+
+
+def quantity() -> HTMLTemplateFormatter:
+    """Formatter of a signed quantity, as many decimals as it has, up to eight."""
+    return _template(8, 0, signed=True, coloured=True)
+
+
+def price() -> HTMLTemplateFormatter:
+    """Formatter of a price, two to six decimals, without a plus sign."""
+    return _template(6, 2, signed=False, coloured=False)
+
+
+def count() -> HTMLTemplateFormatter:
+    """Formatter of a plain number."""
+    return _template(3, 0, signed=False, coloured=False)
+
+
+def money_text(value: float | None, currency: str = "", *, decimals: int = 2) -> str:
+    """Write an amount: sign always, thousands apart, currency behind; a dash when unknown."""
+    if value is None or not math.isfinite(value):
+        return "—"
+    rounded = round(value, decimals) + 0.0
+    text = f"{rounded:+,.{decimals}f}" if rounded else f"{0:.{decimals}f}"
+    return f"{text.replace('-', '−')} {currency}".strip()
+
+
+def partial_sum(values: Iterable[float]) -> tuple[float | None, int]:
+    """Add up what is known.
+
+    Returns:
+        (sum of the known values, number of unknown ones); the sum is ``None`` when nothing is known.
+    """
+    numbers = list(values)
+    known = [value for value in numbers if math.isfinite(value)]
+    return (sum(known) if known else None), len(numbers) - len(known)
+
+
+def partial_text(value: float | None, unknown: int, currency: str = "", *, decimals: int = 2) -> str:
+    """Write a sum of which some parts are unknown: the known part, and a plus with a question mark."""
+    text = money_text(value, currency, decimals=decimals)
+    return f"{text} + ?" if unknown and value is not None else text
+
+
+def quantity_text(value: float | None) -> str:
+    """Write a signed quantity without trailing zeros; a dash when unknown."""
+    if value is None or not math.isfinite(value):
+        return "—"
+    text = f"{value:+,.8f}".rstrip("0").rstrip(".")
+    return "0" if text in {"+0", "-0"} else text.replace("-", "−")
+
+
+def duration_text(seconds: float | None) -> str:
+    """Write a duration in the two largest units that matter."""
+    if seconds is None or not math.isfinite(seconds):
+        return "—"
+    seconds = max(0.0, seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"
+
+
+def time_text(at: datetime | None, *, date: bool = True) -> str:
+    """Write a moment in UTC and say so; a dash when unknown."""
+    if at is None or at != at:  # noqa: PLR0124  NaT is the one value unequal to itself
+        return "—"
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if date else "%H:%M:%S UTC")
+
+
+def escape(text: object) -> str:
+    """Make any text harmless inside HTML; what comes from messages goes through here before it meets a tag."""
+    return html.escape(str(text), quote=True)

@@ -1,0 +1,182 @@
+"""Fills: a blotter that asks the engine for one page at a time, so that a million rows cost as much as fifty."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import Any, ClassVar, Final
+
+import pandas as pd
+import panel as pn
+import panel_material_ui as pmui
+from panel.viewable import Viewable
+
+from dashboard import frames
+from dashboard.grid import Column, Grid
+from dashboard.parts import Screen, section, text
+from dashboard.picture import Picture
+
+PAGE: Final = 50
+SORTS: Final = {
+    "Newest first": "-timestamp",
+    "Oldest first": "timestamp",
+    "Largest quantity": "-qty",
+    "Smallest quantity": "qty",
+    "Largest fee": "-commission",
+}
+MOST_EXPORTED: Final = 100_000
+
+FILL_COLUMNS: Final = {
+    "timestamp": Column("Executed (UTC)", "time"),
+    "strategy": Column("Strategy"),
+    "account": Column("Account"),
+    "instrument": Column("Instrument"),
+    "side": Column("Side"),
+    "qty": Column("Quantity", "qty"),
+    "price": Column("Price", "price"),
+    "currency": Column("Ccy"),
+    "commission": Column("Fee", "amount"),
+    "commission_status": Column("Fee state"),
+    "realized_pnl": Column("Realized", "money"),
+    "state": Column("State"),
+    "source": Column("Source"),
+    "order_ref": Column("Order reference", width=170),
+    "fill_id": Column("Execution id", width=190),
+}
+
+
+class Fills(Screen):
+    """The blotter and, below it, the chain of the chosen execution."""
+
+    title = "Fills"
+    travels = True
+    needs: ClassVar[frozenset[str]] = frozenset({"fills"})
+
+    def build(self) -> Viewable:
+        """Make filters, table, pager and the chain."""
+        self.search = pmui.TextInput(
+            label="Search", placeholder="instrument, reference, execution id …", size="small", width=280
+        )
+        self.sort = pmui.Select(label="Sort", options=SORTS, value="-timestamp", size="small", width=180)
+        self.first = pmui.Button(label="First", variant="outlined", size="small", on_click=lambda _: self._to(0))
+        self.back = pmui.Button(
+            label="Previous", variant="outlined", size="small", on_click=lambda _: self._to(self._offset - PAGE)
+        )
+        self.forth = pmui.Button(
+            label="Next", variant="outlined", size="small", on_click=lambda _: self._to(self._offset + PAGE)
+        )
+        self.last = pmui.Button(
+            label="Last",
+            variant="outlined",
+            size="small",
+            on_click=lambda _: self._to((max(0, self._total - 1) // PAGE) * PAGE),
+        )
+        self.where = text()
+        self.export = pmui.FileDownload(
+            callback=self._csv, filename="fills.csv", label="Download CSV", variant="outlined", size="small"
+        )
+        self.grid = Grid(
+            "Fills", FILL_COLUMNS, empty="No fill matches", page_size=PAGE, selectable=1, on_select=self._picked
+        )
+        self.chain = Grid(
+            "Revisions of the chosen execution",
+            FILL_COLUMNS | {"supersedes": Column("Supersedes", width=190)},
+            empty="Choose a fill above",
+        )
+        self.chain_box = section("Correction chain of the chosen execution", self.chain, visible=False)
+        self.clear = pmui.Button(
+            label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
+        )
+        self._offset = self._total = 0
+        self._busy = False
+        self.search.param.watch(lambda _: self._to(0), "value")
+        self.sort.param.watch(lambda _: self._to(0), "value")
+        return pn.Column(
+            section(
+                "",
+                pn.FlexBox(self.search, self.sort, self.export, self.clear, align_items="center", gap="10px"),
+                self.grid,
+                pn.FlexBox(self.first, self.back, self.forth, self.last, self.where, align_items="center", gap="6px"),
+            ),
+            self.chain_box,
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+
+    def draw(self, picture: Picture) -> None:
+        """Take over what a drill-down pointed at, then draw."""
+        focus = self.state.focus
+        if "text" in focus and self.changed("focus", id(focus)):
+            self.search.value = str(focus["text"])
+        super().draw(picture)
+
+    def refresh(self, picture: Picture) -> None:
+        """Ask for the page again when the books changed and the operator is not working on it."""
+        state = self.state
+        if self.changed(
+            "page",
+            picture.stamp("fills"),
+            state.strategy,
+            state.account,
+            self._offset,
+            self.sort.value,
+            self.search.value,
+            picture.live,
+            None if picture.live else picture.at,
+        ):
+            pn.state.execute(self._load)
+
+    def _to(self, offset: int) -> None:
+        self._offset = min(max(0, offset), max(0, (max(0, self._total - 1) // PAGE) * PAGE))
+        if self.state.picture is not None:
+            self.refresh(self.state.picture)
+
+    async def _load(self) -> None:
+        if self._busy:
+            self.forget()  # the next tick asks again
+            return
+        self._busy = True
+        try:
+            page, total = await asyncio.to_thread(self._query, self._offset, PAGE)
+        finally:
+            self._busy = False
+        self._total = total
+        self.grid.show(frames.fills_table(page))
+        up_to = min(self._offset + PAGE, total)
+        self.where.object = f"<p>Rows {self._offset + 1 if total else 0:,} to {up_to:,} of {total:,}</p>"
+        self.first.disabled = self.back.disabled = self._offset == 0
+        self.forth.disabled = self.last.disabled = up_to >= total
+
+    def _query(self, offset: int, limit: int) -> tuple[pd.DataFrame, int]:
+        state, words = self.state, self.search.value.strip()
+        moment = state.moment
+        if moment is None:
+            return self.desk.books.fills_page(  # type: ignore[no-any-return]
+                strategy=state.strategy or None,
+                account=state.account or None,
+                text=words or None,
+                sort=self.sort.value,
+                offset=offset,
+                limit=limit,
+            )
+        frame = frames.chosen(self.desk.books.fills(as_of=moment), strategy=state.strategy, account=state.account)
+        frame = frames.matching(frame, words)
+        column = self.sort.value.lstrip("-")
+        if column in frame:
+            frame = frame.sort_values(column, ascending=not self.sort.value.startswith("-"), kind="stable")
+        return frame.iloc[offset : offset + limit], len(frame)
+
+    def _picked(self, rows: pd.DataFrame) -> None:
+        self.clear.disabled = rows.empty
+        self.chain_box.visible = not rows.empty
+        if not rows.empty:
+            self.chain.show(frames.fills_table(self.desk.books.chain(rows.iloc[0]["fill_id"]), more=("supersedes",)))
+
+    def _csv(self) -> Any:
+        frame, total = self._query(0, MOST_EXPORTED)
+        if total > MOST_EXPORTED:
+            self.desk.say(
+                f"The file holds the first {MOST_EXPORTED:,} of {total:,} rows; narrow the search for the rest.",
+                "warning",
+            )
+        return io.StringIO(frames.harmless(frames.fills_table(frame)).to_csv(index=False))

@@ -1,0 +1,225 @@
+"""Overview: is all square, what did we earn, what waits for somebody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import panel as pn
+from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.plotting import figure
+from panel.viewable import Viewable
+
+from dashboard import frames, theme
+from dashboard.grid import Column, Grid
+from dashboard.parts import Screen, notice, section, side_by_side, text, tile, tiles
+from dashboard.picture import Picture
+from dashboard.theme import duration_text, money_text, quantity_text, time_text
+
+
+def day_start(now: datetime) -> datetime:
+    """Midnight UTC of the day of ``now``."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+class Overview(Screen):
+    """The first screen."""
+
+    title = "Overview"
+    travels = True
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"positions", "portfolio", "breaks", "equity", "fees", "quarantine", "fills", "findings", "alerts"}
+    )
+
+    def build(self) -> Viewable:
+        """Make the tiles, tables and the curve."""
+        self.tiles = text()
+        self.square = text()
+        self.strategies = Grid(
+            "P&L per strategy",
+            {
+                "strategy": Column("Strategy"),
+                "open": Column("Open", "count", width=64),
+                "today": Column("Today", "money"),
+                "net": Column("Net", "money"),
+                "realized": Column("Realized", "money"),
+                "unrealized": Column("Unrealized", "money"),
+                "fees": Column("Fees", "amount"),
+            },
+            empty="No strategy has traded yet",
+            fit=True,
+        )
+        self.breaks = Grid(
+            "Open breaks",
+            {
+                "state": Column("State"),
+                "instrument": Column("Instrument"),
+                "account": Column("Account"),
+                "residual": Column("Residual", "qty"),
+                "age_min": Column("Age (min)", "count"),
+                "value_at_risk_base": Column("Value at risk", "amount"),
+            },
+            empty="No open break: the books and the broker agree",
+            page_size=8,
+            fit=True,
+        )
+        self.fills = Grid(
+            "Latest fills",
+            {
+                "timestamp": Column("Executed (UTC)", "time", width=168),
+                "strategy": Column("Strategy"),
+                "instrument": Column("Instrument"),
+                "qty": Column("Quantity", "qty"),
+                "price": Column("Price", "price"),
+                "currency": Column("Ccy", width=56),
+                "commission_status": Column("Fee"),
+            },
+            empty="No fill yet",
+            page_size=10,
+            fit=True,
+        )
+        self.attention = text()
+        self.source = ColumnDataSource({"xs": [], "ys": [], "name": [], "colour": []})
+        self.figure = self._figure()
+        self.curve = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", visible=False)
+        self.no_curve = text("<p class='dim'>No equity has been sampled yet.</p>")
+        return pn.Column(
+            self.tiles,
+            self.square,
+            side_by_side(
+                section("P&L per strategy, base currency", self.strategies),
+                section("Equity per strategy, net of fees, base currency", self.curve, self.no_curve),
+            ),
+            side_by_side(section("Latest fills", self.fills), section("Open breaks", self.breaks)),
+            section("Needs attention", self.attention),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+
+    def _figure(self) -> Any:
+        plot = figure(height=280, x_axis_type="datetime", sizing_mode="stretch_width", toolbar_location=None, tools="")
+        plot.multi_line("xs", "ys", source=self.source, line_color="colour", line_width=2, legend_field="name")
+        plot.add_layout(plot.legend[0], "right")
+        plot.add_tools(HoverTool(tooltips=[("strategy", "@name"), ("at", "$x{%H:%M} UTC"), ("equity", "$y{+0,0.00}")],
+                                 formatters={"$x": "datetime"}, line_policy="nearest"))  # fmt: skip
+        plot.legend.label_text_font_size = "11px"
+        plot.legend.background_fill_alpha = 0.6
+        plot.legend.spacing, plot.legend.padding = 0, 4
+        plot.xaxis.axis_label = "time (UTC)"
+        plot.yaxis.formatter.use_scientific = False
+        return plot
+
+    def refresh(self, picture: Picture) -> None:
+        """Tiles every time, tables and curve when their parts changed."""
+        account = self.state.account
+        curves = frames.equity_curves(picture.table("equity"), account=account)
+        today = frames.pnl_today(
+            frames.chosen(picture.table("positions"), account=account), curves, day_start(picture.at)
+        )
+        if self.changed("tiles", picture.at, account):
+            words = self._tiles(picture, today)
+            if words != self.tiles.object:
+                self.tiles.object = words
+            square = self._square(picture)
+            if square != self.square.object:
+                self.square.object = square
+        if self.changed("strategies", picture.stamp("positions", "equity"), account, picture.at.minute):
+            self.strategies.show(frames.per_strategy(picture.table("positions"), today, account=account))
+        if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute):
+            self.breaks.show(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
+        if self.changed("fills", picture.stamp("fills"), account, self.state.strategy):
+            self.fills.show(
+                frames.fills_table(frames.chosen(picture.table("fills"), strategy=self.state.strategy, account=account))
+            )
+        if self.changed("attention", picture.stamp("findings", "alerts"), picture.live):
+            self.attention.object = _attention(picture)
+        if self.changed("equity", picture.stamp("equity"), account):
+            with pn.io.hold():
+                self.source.data = curve_columns(curves)
+            self.curve.visible, self.no_curve.visible = bool(curves), not curves
+
+    def _tiles(self, picture: Picture, today: dict[str, float]) -> str:
+        positions = frames.chosen(picture.table("positions"), account=self.state.account)
+        breaks = frames.chosen(picture.table("breaks"), account=self.state.account)
+        base = self.desk.engine.settings.base_currency or "base"
+        net, unknown = theme.partial_sum(frames.net_pnl(positions))
+        earned, _ = theme.partial_sum(today.values())
+        risk = float(breaks["value_at_risk_base"].sum(skipna=False)) if "value_at_risk_base" in breaks else 0.0
+        entries = [
+            tile("P&L today", theme.partial_text(earned, unknown, base), _unknown(unknown), _sign(earned)),
+            tile("P&L in all", theme.partial_text(net, unknown, base), _unknown(unknown), _sign(net)),
+            tile(
+                "Open breaks",
+                str(len(breaks)),
+                f"value at risk {money_text(risk, base)}" if len(breaks) else "none",
+                "bad" if len(breaks) else "good",
+            ),
+        ]
+        if picture.live:
+            fees, held = picture.table("fees"), picture.table("quarantine")
+            health = picture.parts.get("health") or {}
+            times = health.get("fill_to_store_ms") or {}
+            entries += [
+                tile("Fees pending", str(len(fees)), "executions without a final fee", "warn" if len(fees) else "good"),
+                tile("Quarantine", str(len(held)), "messages that could not be read", "bad" if len(held) else "good"),
+                tile(
+                    "Fill to store",
+                    "—" if times.get("p50") is None else duration_text(times["p50"] / 1000),
+                    "" if times.get("p95") is None else f"95 of 100 within {duration_text(times['p95'] / 1000)}",
+                ),
+            ]
+        return tiles(entries)
+
+    def _square(self, picture: Picture) -> str:
+        if not picture.live:
+            return notice("info", f"Strategies and breaks as they were at {time_text(picture.at)}")
+        square = picture.parts.get("square") or {}
+        rule = "strategies + UNASSIGNED = broker"
+        if square.get("ok") is None:
+            return notice("warn", f"? Not known whether {rule}: no complete answer of the broker yet")
+        if square["ok"]:
+            return notice(
+                "good",
+                f"✓ Square: {rule} for every account and instrument, checked {time_text(square.get('checked_at'))}",
+            )
+        rows = frames.with_instrument(square.get("rows"))
+        lines = []
+        for row in rows.head(6).to_dict("records"):
+            missing = row.get("residual_qty", row.get("residual", row.get("quantity")))
+            lines.append(f"{row['instrument']} in {row['account']}: broker minus books {quantity_text(missing)}")
+        more = "" if len(rows) <= 6 else f" and {len(rows) - 6} more"
+        return notice("error", f"✗ Not square: {rule} fails for {len(rows)} – " + "; ".join(lines) + more)
+
+
+def _unknown(rows: int) -> str:
+    return f"without {rows} positions whose mark, rate or fee is unknown" if rows else "realized + unrealized − fees"
+
+
+def _sign(value: float | None) -> str:
+    return "" if value is None or value != value else "good" if value >= 0 else "bad"  # noqa: PLR0124  NaN
+
+
+def _attention(picture: Picture) -> str:
+    if not picture.live:
+        return notice("info", "Alerts and findings are live only.")
+    lines = []
+    for alert in (picture.parts.get("alerts") or [])[:8]:
+        kind = "error" if alert.get("severity") == "critical" else "warn"
+        lines.append(
+            notice(kind, f"{time_text(alert.get('at'))} · {alert.get('severity', '')} · {alert.get('text', '')}")
+        )
+    for row in picture.table("findings").tail(8).to_dict("records"):
+        kind = {"critical": "error", "warning": "warn"}.get(str(row.get("severity")), "info")
+        lines.append(notice(kind, f"{time_text(row.get('seen_at'))} · {row.get('kind', '')} · {row.get('text', '')}"))
+    return "".join(lines) or notice("good", "Nothing: no alert and no finding.")
+
+
+def curve_columns(curves: dict[str, tuple[list[datetime], list[float]]]) -> dict[str, list[Any]]:
+    """Columns of the multi-line source; naive UTC, since Bokeh draws a naive time as it is."""
+    names = list(curves)
+    return {
+        "xs": [[moment.astimezone(UTC).replace(tzinfo=None) for moment in curves[n][0]] for n in names],
+        "ys": [curves[n][1] for n in names],
+        "name": [n if len(n) <= 16 else n[:15] + "…" for n in names],
+        "colour": [theme.STRATEGY_COLOURS[i % len(theme.STRATEGY_COLOURS)] for i in range(len(names))],
+    }

@@ -1,0 +1,229 @@
+"""Reconciliation: breaks with age, causes and evidence; a run on demand; the way to an assignment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, ClassVar
+
+import pandas as pd
+import panel as pn
+import panel_material_ui as pmui
+from panel.viewable import Viewable
+
+from dashboard import frames
+from dashboard.grid import Column, Grid
+from dashboard.parts import Screen, notice, pairs, section, side_by_side, text
+from dashboard.picture import Picture
+from dashboard.theme import BREAK_WORDS, duration_text, escape, quantity_text
+from dashboard.views.assign_dialog import AssignDialog
+
+
+class Reconciliation(Screen):
+    """Breaks above, the evidence of the chosen one below, the history of runs and the soft locks at the end."""
+
+    title = "Reconciliation"
+    travels = True
+    needs: ClassVar[frozenset[str]] = frozenset({"breaks", "runs", "locks", "positions", "portfolio"})
+
+    def build(self) -> Viewable:
+        """Make the tables, the buttons and the dialog."""
+        self.dialog = AssignDialog(self.desk, on_done=self._assigned)
+        self.now = pmui.Button(
+            label="Reconcile now", variant="contained", on_click=self._reconcile, visible=self.desk.may_act
+        )
+        self.assign = pmui.Button(
+            label="Assign residual",
+            variant="contained",
+            color="warning",
+            disabled=True,
+            on_click=self._assign,
+            visible=self.desk.may_act,
+        )
+        self.clear = pmui.Button(
+            label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
+        )
+        self.progress = pmui.LinearProgress(visible=False, sizing_mode="stretch_width")
+        self.result = text()
+        self.grid = Grid(
+            "Breaks",
+            {
+                "state": Column("State", filter=True),
+                "instrument": Column("Instrument", filter=True),
+                "account": Column("Account", filter=True),
+                "residual": Column("Residual", "qty"),
+                "quantity": Column("Broker − books", "qty"),
+                "explained": Column("Explained", "qty"),
+                "age_min": Column("Age (min)", "count"),
+                "runs": Column("Runs", "count"),
+                "value_at_risk_base": Column("Value at risk (base)", "amount"),
+                "owner": Column("Owner"),
+                "note": Column("Note", width=180),
+                "first_seen": Column("First seen (UTC)", "time"),
+            },
+            empty="No break: for every account and instrument the strategies and UNASSIGNED add up to the broker's position",
+            page_size=12,
+            selectable="checkbox",
+            on_select=self._picked,
+        )
+        self.evidence = text()
+        self.owner = pmui.TextInput(label="Owner", size="small", width=180)
+        self.note = pmui.TextInput(label="Note", size="small", width=360)
+        self.save = pmui.Button(label="Save owner and note", variant="outlined", size="small", on_click=self._note)
+        self.note_row = pn.FlexBox(
+            self.owner, self.note, self.save, align_items="center", gap="10px", visible=self.desk.may_act
+        )
+        self.evidence_box = section("Causes and evidence", self.evidence, self.note_row, visible=False)
+        self.runs = Grid(
+            "Reconciliation runs",
+            {
+                "recorded_at": Column("At (UTC)", "time"),
+                "status": Column("Result"),
+                "reason": Column("Asked by"),
+                "accounts": Column("Accounts", "count"),
+                "positions": Column("Positions", "count"),
+                "breaks": Column("Breaks", "count"),
+                "duration_ms": Column("Took (ms)", "count"),
+            },
+            empty="No run yet",
+            page_size=8,
+        )
+        self.locks = Grid(
+            "Soft locks",
+            {
+                "strategy": Column("Strategy"),
+                "account": Column("Account"),
+                "instrument": Column("Instrument"),
+                "reason": Column("Why", width=260),
+                "since": Column("Since (UTC)", "time"),
+            },
+            empty="No lock: every strategy may trade everything",
+            page_size=8,
+        )
+        return pn.Column(
+            section(
+                "Breaks: broker minus books",
+                pn.FlexBox(self.now, self.assign, self.clear, align_items="center", gap="10px"),
+                self.progress,
+                self.result,
+                self.grid,
+            ),
+            self.evidence_box,
+            side_by_side(section("Runs", self.runs), section("Soft locks", self.locks)),
+            self.dialog,
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+
+    def refresh(self, picture: Picture) -> None:
+        """Bring the tables up to date."""
+        account = self.state.account
+        self.now.disabled = not picture.live
+        if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute, picture.live):
+            self.grid.show(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
+        if self.changed("runs", picture.stamp("runs")):
+            self.runs.show(runs_table(picture.table("runs")))
+        if self.changed("locks", picture.stamp("locks")):
+            self.locks.show(
+                frames.tidy(
+                    frames.with_instrument(picture.table("locks")),
+                    ("strategy", "account", "instrument", "reason"),
+                    ("con_id",),
+                    ("since",),
+                )
+            )
+        if not self.desk.may_act and self.changed("role"):
+            self.result.object = notice("info", f"{self.desk.user} may look, not act: acts are hidden.")
+
+    def _picked(self, rows: pd.DataFrame) -> None:
+        self.assign.disabled = self.clear.disabled = rows.empty
+        self.evidence_box.visible = len(rows) == 1
+        if len(rows) == 1:
+            row = rows.iloc[0]
+            self.owner.value, self.note.value = row["owner"], row["note"]
+            self.evidence.object = evidence(row, self.desk.books.causes(row["break_id"]))
+
+    async def _reconcile(self, _event: Any) -> None:
+        self.now.disabled = self.progress.visible = True
+        self.result.object = notice("info", "Asking IB for its positions …")
+        started = time.monotonic()
+        try:
+            done, outcome = await self.desk.act(
+                "Reconciliation", lambda: self.desk.books.reconcile_positions(operator=self.desk.user)
+            )
+        finally:
+            self.now.disabled = self.progress.visible = False
+        took = duration_text(time.monotonic() - started)
+        if not done:
+            self.result.object = notice("error", f"Not reconciled, nothing was changed: {outcome}")
+            return
+        residuals = await asyncio.to_thread(self.desk.books.breaks, open_only=True)
+        rows = 0 if outcome is None else len(outcome)
+        words = f"{rows} rows compared in {took}: "
+        if len(residuals):
+            self.result.object = notice("warn", f"{words}{len(residuals)} open breaks")
+        else:
+            self.result.object = notice("good", f"✓ {words}square")
+
+    def _assign(self, _event: Any) -> None:
+        rows = self.grid.selected
+        if not rows.empty:
+            self.dialog.open(rows)
+
+    def _assigned(self) -> None:
+        self.grid.release()
+        self.forget()
+
+    async def _note(self, _event: Any) -> None:
+        rows = self.grid.selected
+        if len(rows) != 1:
+            return
+        done, _ = await self.desk.act(
+            "Note",
+            lambda: self.desk.books.note_break(
+                rows.iloc[0]["break_id"], self.owner.value, self.note.value, self.desk.user
+            ),
+        )
+        if done:
+            self.desk.say("Owner and note are saved", "success")
+            self.grid.release()
+
+
+def runs_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Runs, newest first."""
+    if frame.index.name == "recorded_at" and "recorded_at" not in frame:
+        frame = frame.reset_index()
+    out = frames.tidy(
+        frame, ("status", "reason", "run_id"), ("accounts", "positions", "breaks", "duration_ms"), ("recorded_at",)
+    )
+    return out.sort_values("recorded_at", ascending=False, kind="stable", ignore_index=True)
+
+
+def evidence(row: Any, causes: list[dict[str, Any]]) -> str:
+    """The chosen break and what may explain it, best first; all of it escaped."""
+    head = pairs(
+        [
+            ("Break", f"{row['instrument']} in {row['account']} ({row['break_id']})"),
+            ("State", BREAK_WORDS.get(row["state"], row["state"])),
+            ("Broker minus books", quantity_text(row["quantity"])),
+            ("Residual", quantity_text(row["residual"])),
+            ("First seen", row["first_seen"] + " UTC" if row["first_seen"] else "—"),
+        ]
+    )
+    items = []
+    for number, cause in enumerate(causes, start=1):
+        confidence = cause.get("confidence")
+        sure = (
+            f", confidence {confidence:.0%}"
+            if isinstance(confidence, (int, float))
+            else f", {confidence}"
+            if confidence
+            else ""
+        )
+        quantity = cause.get("quantity")
+        amount = quantity_text(float(quantity)) if quantity is not None else "no quantity"
+        items.append(
+            f"<h2>{number}. {escape(cause.get('kind', 'cause'))} – explains {escape(amount)}{escape(sure)}</h2>"
+            f"<p>{escape(cause.get('text', ''))}</p><p class='dim'>{escape(cause.get('arithmetic', ''))}</p>"
+        )
+    return head + ("".join(items) or notice("warn", "No cause found: the whole break is residual."))

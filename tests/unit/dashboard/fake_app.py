@@ -1,0 +1,15 @@
+"""The page on the stand-in engine, for looking at it: ``panel serve tests/unit/dashboard/fake_app.py --warm``."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[2])]
+
+from dashboard import app, host  # noqa: E402
+from engine.settings import Settings  # noqa: E402
+from fake_engine import LivelyEngine  # noqa: E402
+
+home = host.get(lambda: LivelyEngine(Settings(strategies="ALPHA,BETA", viewers=os.environ.get("FAKE_VIEWERS", ""))))
+app.open_page(home.engine, home.hub)
