@@ -22,11 +22,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from engine.broker import wire
+from engine.broker.instruments import instrument_of
+from engine.broker.orders import order_fact
 from engine.broker.shapes import parse_raw, raw_text, shaped
 from engine.broker.values import decimal_of, name_of, parse_time, text_of, whole_of
-from engine.core.events import AnyFact, Commission, Fill, FillSource, OrderSource, OrderUpdate
+from engine.core.events import AnyFact, Commission, Fill, FillSource
 from engine.core.ids import UNASSIGNED
-from engine.core.instrument import ONE, Instrument
 from engine.errors import Unreadable
 
 __all__ = [
@@ -40,91 +42,11 @@ __all__ = [
     "parse_time",
     "raw_text",
     "strategy_of",
+    "wire_facts",
 ]
 
 _SIGNS: Final = {"BOT": 1, "SLD": -1, "BUY": 1, "SELL": -1, "SSHORT": -1}
-_SIDES: Final = {"BUY": "BUY", "SELL": "SELL", "BOT": "BUY", "SLD": "SELL", "SSHORT": "SELL"}
-_RIGHTS: Final = {"C": "C", "CALL": "C", "P": "P", "PUT": "P"}
 _NOTHING: Final = (Decimal(0), Decimal(-1))
-_CACHE_SIZE: Final = 4096
-_instruments: dict[tuple[Any, ...], Instrument] = {}
-
-
-def instrument_of(contract: Any, *, required: bool = True) -> Instrument:
-    """Freeze a contract.
-
-    The same contract gives the same object again, so that a busy day does not make one for every fill.
-
-    Args:
-        contract: Of the execution or position, never of the order where both exist (F11).
-        required: Refuse a contract without an id, since nothing is booked by symbol. Orders may come without.
-
-    Raises:
-        Unreadable: The id is missing although required, or the multiplier is no positive number.
-    """
-    key = (
-        getattr(contract, "conId", 0),
-        getattr(contract, "symbol", ""),
-        getattr(contract, "secType", ""),
-        getattr(contract, "exchange", ""),
-        getattr(contract, "currency", ""),
-        getattr(contract, "multiplier", ""),
-        getattr(contract, "localSymbol", ""),
-        getattr(contract, "lastTradeDateOrContractMonth", ""),
-        getattr(contract, "strike", 0),
-        getattr(contract, "right", ""),
-        getattr(contract, "tradingClass", ""),
-        getattr(contract, "primaryExchange", ""),
-    )
-    try:
-        found = _instruments.get(key)
-    except TypeError:
-        raise Unreadable("a field of the contract is a collection") from None
-    if found is None:
-        found = _instrument(key)
-        if len(_instruments) >= _CACHE_SIZE:
-            _instruments.clear()
-        _instruments[key] = found
-    if required and not found.con_id:
-        raise Unreadable("contract.conId is 0: nothing is booked by symbol alone")
-    return found
-
-
-def _instrument(key: tuple[Any, ...]) -> Instrument:
-    con_id, symbol, sec_type, exchange, currency, multiplier, local, expiry, strike, right, trading_class, primary = key
-    number = whole_of(con_id)
-    if number < 0:
-        raise Unreadable(f"contract.conId is {number}")
-    option = _RIGHTS.get(text_of(right).upper(), "")
-    strike_price = decimal_of(strike)
-    return Instrument(
-        con_id=number,
-        symbol=text_of(symbol, 200),
-        sec_type=text_of(sec_type, 20).upper(),
-        currency=text_of(currency, 20).upper(),
-        local_symbol=text_of(local, 200),
-        exchange=text_of(exchange, 50) or text_of(primary, 50),
-        multiplier=multiplier_of(multiplier),
-        # Contract details append a time of day and a zone to the date of the last trade.
-        expiry=text_of(expiry, 50).partition(" ")[0],
-        strike=strike_price if strike_price or option else None,
-        right=option,
-        trading_class=text_of(trading_class, 50),
-    )
-
-
-def multiplier_of(value: Any) -> Decimal:
-    """Read a multiplier: empty and ``0``, which IB sends for what has none, count as 1 (F89).
-
-    Raises:
-        Unreadable: It is no number, or negative.
-    """
-    number = decimal_of(value)
-    if not number:
-        return ONE
-    if number < 0:
-        raise Unreadable(f"contract.multiplier is {number}")
-    return number
 
 
 def fill_fact(
@@ -251,102 +173,6 @@ def commission_fact(
     )
 
 
-def order_fact(
-    strategy: str | None,
-    trade: Any,
-    status: str | None = None,
-    *,
-    received_at: datetime,
-    source: OrderSource = "live",
-) -> OrderUpdate:
-    """Freeze one sight of an order.
-
-    Args:
-        trade: With ``contract``, ``order``, ``orderStatus``, ``log``.
-        status: The status to record; ``None`` takes the one the trade has.
-
-    Raises:
-        Unreadable: A field makes no sense.
-    """
-    order = getattr(trade, "order", None)
-    seen = getattr(trade, "orderStatus", None)
-    contract = getattr(trade, "contract", None)
-    if order is None:
-        raise Unreadable("the trade has no order")
-    instrument = None if contract is None else instrument_of(contract, required=False)
-    if instrument is not None and not instrument.con_id and not instrument.symbol:
-        instrument = None
-    perm_id = whole_of(getattr(order, "permId", 0)) or whole_of(getattr(seen, "permId", 0))
-    word = text_of(getattr(seen, "status", "") if status is None else status, 50)
-    message, error_code, status_at = _last_word(trade)
-    filled = decimal_of(getattr(seen, "filled", None))
-    remaining = decimal_of(getattr(seen, "remaining", None))
-    if not filled and not remaining:  # a fresh status object has two zeros, which were never reported
-        filled = remaining = None
-    order_type = text_of(getattr(order, "orderType", ""), 50)
-    limit = decimal_of(getattr(order, "lmtPrice", None))
-    return OrderUpdate(
-        received_at=received_at,
-        account=text_of(getattr(order, "account", ""), 50) or _filled_account(trade),
-        perm_id=perm_id,
-        order_id=whole_of(getattr(order, "orderId", 0)) or whole_of(getattr(seen, "orderId", 0)),
-        client_id=whole_of(getattr(order, "clientId", 0)) or whole_of(getattr(seen, "clientId", 0)),
-        strategy=strategy,
-        order_ref=text_of(getattr(order, "orderRef", "")),
-        instrument=instrument,
-        side=_SIDES.get(text_of(getattr(order, "action", ""), 20).upper(), ""),
-        quantity=decimal_of(getattr(order, "totalQuantity", None)) or None,
-        order_type=order_type,
-        limit_price=limit if limit or "LMT" in order_type or "LIMIT" in order_type else None,
-        stop_price=decimal_of(getattr(order, "auxPrice", None)) or None,
-        tif=text_of(getattr(order, "tif", ""), 20),
-        parent_id=whole_of(getattr(order, "parentId", 0)) or whole_of(getattr(seen, "parentId", 0)),
-        oca_group=text_of(getattr(order, "ocaGroup", ""), 200),
-        status=word,
-        filled=filled,
-        remaining=remaining,
-        avg_fill_price=decimal_of(getattr(seen, "avgFillPrice", None)) or None,
-        why_held=text_of(getattr(seen, "whyHeld", ""), 200),
-        message=message,
-        error_code=error_code,
-        status_at=status_at,
-        local=invented(word, perm_id, error_code),
-        source="error" if error_code and source == "live" else source,
-    )
-
-
-def invented(status: str, perm_id: int, error_code: int) -> bool:
-    """True when the client library made the status up, and IB has not said it.
-
-    ``PendingSubmit`` stands in an order from the moment it is placed; ``Cancelled`` is set by almost any error that
-    names the order, filled ones included (F66); ib_async has two words of its own (F61).
-    """
-    return (
-        (status == "PendingSubmit" and not perm_id)
-        or (status == "Cancelled" and error_code != 0)
-        or status in {"ValidationError", "ApiUpdate"}
-    )
-
-
-def _last_word(trade: Any) -> tuple[str, int, datetime | None]:
-    """Message, error code and time of the order's last log entry; a line about a fill is no message about the order."""
-    log = getattr(trade, "log", None)
-    if not log:
-        return text_of(getattr(trade, "advancedError", "")), 0, None
-    entry = log[-1]
-    code = whole_of(getattr(entry, "errorCode", 0))
-    message = text_of(getattr(entry, "message", ""))
-    if not code and message.startswith("Fill "):
-        message = ""
-    return message or text_of(getattr(trade, "advancedError", "")), code, parse_time(getattr(entry, "time", None))[0]
-
-
-def _filled_account(trade: Any) -> str:
-    """Orders placed on a login with one account mostly name none; their executions do."""
-    fills = getattr(trade, "fills", None)
-    return text_of(getattr(getattr(fills[-1], "execution", None), "acctNumber", ""), 50) if fills else ""
-
-
 def strategy_of(value: Any) -> str | None:
     """Read the strategy of a message; the reserved name says no more than "nobody's" and gives ``None``.
 
@@ -424,7 +250,34 @@ def facts_from_raw(raw: str, received_at: datetime, *, default_zone: str = "") -
     Raises:
         Unreadable: It still cannot be read, or what was written down of it is not whole.
     """
-    return message_facts(parse_raw(raw), received_at, default_zone=default_zone)
+    message = parse_raw(raw)
+    if isinstance(message, dict) and "wire" in message:
+        return wire_facts(message["wire"], received_at, default_zone=default_zone)
+    return message_facts(message, received_at, default_zone=default_zone)
+
+
+def wire_facts(fields: Any, received_at: datetime, *, default_zone: str = "") -> list[AnyFact]:
+    """Turn the wire's own execution (11) or commission report (59) into a fact, the numbers exact from their text.
+
+    Args:
+        fields: All fields of the message, texts.
+
+    Raises:
+        Unreadable: It is another message, or a field is missing or makes no sense.
+    """
+    if not isinstance(fields, list) or not all(isinstance(field, str) for field in fields):
+        raise Unreadable("not the fields of a message")
+    kind = fields[0] if fields else ""
+    if kind == wire.EXECUTION:
+        request, fill = wire.execution(fields)
+        source: FillSource = "live" if request < 0 else "replay"
+        return [fill_fact(None, None, fill, received_at=received_at, source=source, default_zone=default_zone)]
+    if kind == wire.COMMISSION:
+        found = commission_fact(wire.commission(fields), received_at=received_at, exact=True)
+        if found is not None:
+            return [found]
+        raise Unreadable("the commission report names no execution")
+    raise Unreadable(f"message {kind[:20]!r} cannot be read again")
 
 
 _KINDS: Final[dict[str, tuple[str, ...]]] = {

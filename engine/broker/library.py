@@ -1,0 +1,75 @@
+"""Imports a client library. Both are never in one environment: their event libraries install over each other."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import threading
+import warnings
+from typing import Any, Final
+
+from engine.errors import BrokerUnavailable
+
+_loading: Final = threading.Lock()
+_loaded: dict[str, Any] = {}
+
+
+def load_library(name: str = "") -> Any:
+    """Import a client library, once; from any thread.
+
+    Args:
+        name: ``ib_insync`` or ``ib_async``; empty takes the one already loaded, or the environment's choice.
+
+    Returns:
+        The module.
+
+    Raises:
+        BrokerUnavailable: It is not installed, or the name is none of the two.
+    """
+    with _loading:
+        if not name:
+            name = next(iter(_loaded), "") or os.environ.get("FILLBOOK_IB_CLIENT", "") or "ib_insync"
+        if name not in _loaded:
+            _loaded[name] = _imported(name)
+        return _loaded[name]
+
+
+def _imported(name: str) -> Any:
+    if name not in {"ib_insync", "ib_async"}:
+        raise BrokerUnavailable(f"{name!r} is no client library; ib_insync and ib_async are")
+    with warnings.catch_warnings():
+        # eventkit asks for an event loop while it is imported, which Python deprecates, and which only the main
+        # thread has without being given one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        lent = _lend_loop()
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            raise BrokerUnavailable(f"{name} is not installed in this environment: {error}") from error
+        finally:
+            if lent is not None:
+                asyncio.set_event_loop(None)
+                lent.close()
+
+
+def _lend_loop() -> asyncio.AbstractEventLoop | None:
+    """Give this thread an event loop if it has none; ``None`` when it has."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        lent = asyncio.new_event_loop()
+        asyncio.set_event_loop(lent)
+        return lent
+    return None
+
+
+def refuse_patched_asyncio() -> None:
+    """Make sure that nobody patched asyncio into running loops inside loops.
+
+    Raises:
+        AssertionError: Somebody did.
+    """
+    assert not hasattr(asyncio, "_nest_patched"), (
+        "asyncio was patched by nest_asyncio; the engine does not run like that"
+    )

@@ -1,0 +1,109 @@
+"""Orders into sights of orders. What the client library made up is marked, so that the books can doubt it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from engine.broker.instruments import instrument_of
+from engine.broker.values import decimal_of, parse_time, text_of, whole_of
+from engine.core.events import OrderSource, OrderUpdate
+from engine.errors import Unreadable
+
+_SIDES: Final = {"BUY": "BUY", "SELL": "SELL", "BOT": "BUY", "SLD": "SELL", "SSHORT": "SELL"}
+
+
+def order_fact(
+    strategy: str | None,
+    trade: Any,
+    status: str | None = None,
+    *,
+    received_at: datetime,
+    source: OrderSource = "live",
+) -> OrderUpdate:
+    """Freeze one sight of an order.
+
+    Args:
+        trade: With ``contract``, ``order``, ``orderStatus``, ``log``.
+        status: The status to record; ``None`` takes the one the trade has.
+
+    Raises:
+        Unreadable: A field makes no sense.
+    """
+    order = getattr(trade, "order", None)
+    seen = getattr(trade, "orderStatus", None)
+    contract = getattr(trade, "contract", None)
+    if order is None:
+        raise Unreadable("the trade has no order")
+    instrument = None if contract is None else instrument_of(contract, required=False)
+    if instrument is not None and not instrument.con_id and not instrument.symbol:
+        instrument = None
+    perm_id = whole_of(getattr(order, "permId", 0)) or whole_of(getattr(seen, "permId", 0))
+    word = text_of(getattr(seen, "status", "") if status is None else status, 50)
+    message, error_code, status_at = _last_word(trade)
+    filled = decimal_of(getattr(seen, "filled", None))
+    remaining = decimal_of(getattr(seen, "remaining", None))
+    if not filled and not remaining:  # a fresh status object has two zeros, which were never reported
+        filled = remaining = None
+    order_type = text_of(getattr(order, "orderType", ""), 50)
+    limit = decimal_of(getattr(order, "lmtPrice", None))
+    return OrderUpdate(
+        received_at=received_at,
+        account=text_of(getattr(order, "account", ""), 50) or _filled_account(trade),
+        perm_id=perm_id,
+        order_id=whole_of(getattr(order, "orderId", 0)) or whole_of(getattr(seen, "orderId", 0)),
+        client_id=whole_of(getattr(order, "clientId", 0)) or whole_of(getattr(seen, "clientId", 0)),
+        strategy=strategy,
+        order_ref=text_of(getattr(order, "orderRef", "")),
+        instrument=instrument,
+        side=_SIDES.get(text_of(getattr(order, "action", ""), 20).upper(), ""),
+        quantity=decimal_of(getattr(order, "totalQuantity", None)) or None,
+        order_type=order_type,
+        limit_price=limit if limit or "LMT" in order_type or "LIMIT" in order_type else None,
+        stop_price=decimal_of(getattr(order, "auxPrice", None)) or None,
+        tif=text_of(getattr(order, "tif", ""), 20),
+        parent_id=whole_of(getattr(order, "parentId", 0)) or whole_of(getattr(seen, "parentId", 0)),
+        oca_group=text_of(getattr(order, "ocaGroup", ""), 200),
+        status=word,
+        filled=filled,
+        remaining=remaining,
+        avg_fill_price=decimal_of(getattr(seen, "avgFillPrice", None)) or None,
+        why_held=text_of(getattr(seen, "whyHeld", ""), 200),
+        message=message,
+        error_code=error_code,
+        status_at=status_at,
+        local=invented(word, perm_id, error_code),
+        source="error" if error_code and source == "live" else source,
+    )
+
+
+def invented(status: str, perm_id: int, error_code: int) -> bool:
+    """True when the client library made the status up, and IB has not said it.
+
+    ``PendingSubmit`` stands in an order from the moment it is placed; ``Cancelled`` is set by almost any error that
+    names the order, filled ones included (F66); ib_async has two words of its own (F61).
+    """
+    return (
+        (status == "PendingSubmit" and not perm_id)
+        or (status == "Cancelled" and error_code != 0)
+        or status in {"ValidationError", "ApiUpdate"}
+    )
+
+
+def _last_word(trade: Any) -> tuple[str, int, datetime | None]:
+    """Message, error code and time of the order's last log entry; a line about a fill is no message about the order."""
+    log = getattr(trade, "log", None)
+    if not log:
+        return text_of(getattr(trade, "advancedError", "")), 0, None
+    entry = log[-1]
+    code = whole_of(getattr(entry, "errorCode", 0))
+    message = text_of(getattr(entry, "message", ""))
+    if not code and message.startswith("Fill "):
+        message = ""
+    return message or text_of(getattr(trade, "advancedError", "")), code, parse_time(getattr(entry, "time", None))[0]
+
+
+def _filled_account(trade: Any) -> str:
+    """Orders placed on a login with one account mostly name none; their executions do."""
+    fills = getattr(trade, "fills", None)
+    return text_of(getattr(getattr(fills[-1], "execution", None), "acctNumber", ""), 50) if fills else ""

@@ -1,0 +1,71 @@
+"""What was reported before and says nothing new: every replay brings the whole day again, and duplicates are normal.
+
+The books would not mind, since they count every execution once; the journal would grow by a day's executions with every
+reconnect. Only exact repeats are held back. The same id with another content goes on: it is a conflict (F7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from engine.core.events import AnyFact, Commission, Fill, InstrumentDescribed, OrderUpdate, Quarantined
+
+_MOST: Final = 200_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Repeats:
+    """Remembers the last content per identity, for as long as the process lives; bounded."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[Any, ...], Any] = {}
+
+    def fresh(self, facts: Sequence[AnyFact]) -> list[AnyFact]:
+        """Leave out the facts that only repeat, and remember the others."""
+        return [fact for fact in facts if self._is_new(fact)]
+
+    def knows_execution(self, account: str, exec_id: str) -> bool:
+        """True when the execution went on before."""
+        return ("fill", account, exec_id) in self._last
+
+    def forget(self) -> None:
+        """What was handed on may be lost: let the next replay through."""
+        self._last.clear()
+
+    def _is_new(self, fact: AnyFact) -> bool:
+        marked = _content(fact)
+        if marked is None:
+            return True
+        key, content = marked
+        if self._last.get(key) == content:
+            return False
+        if len(self._last) >= _MOST:
+            self._last.clear()
+        self._last[key] = content
+        return True
+
+
+def _content(fact: AnyFact) -> tuple[tuple[Any, ...], Any] | None:
+    """Identity and content; ``None`` for what is never a repeat."""
+    if isinstance(fact, Fill):
+        # The time is not compared: live and replayed ones may differ (F30). A readable one after an unreadable is news.
+        said = (fact.instrument.con_id, fact.quantity, fact.price, fact.order_ref, fact.perm_id, bool(fact.time_text))
+        return ("fill", fact.account, fact.exec_id), said
+    if isinstance(fact, Commission):
+        return ("commission", fact.exec_id), (fact.amount, fact.currency)
+    if isinstance(fact, OrderUpdate):
+        order = fact.perm_id or (fact.client_id, fact.order_id)
+        # A snapshot and a status tell different things of one order; each is compared with its own kind.
+        kind = (fact.source, fact.filled is None, bool(fact.error_code))
+        return ("order", fact.account, order, kind), msgspec.structs.replace(
+            fact, received_at=_EPOCH, status_at=None, instrument=None
+        )
+    if isinstance(fact, InstrumentDescribed):
+        return ("instrument", fact.instrument.con_id), (fact.instrument, fact.long_name)
+    if isinstance(fact, Quarantined):
+        return ("quarantine", fact.quarantine_id), True
+    return None
