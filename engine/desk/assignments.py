@@ -6,6 +6,7 @@ entry is linked to the one before. The same request (same ``request_id``) is boo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
@@ -235,7 +236,8 @@ class AssignmentDesk:
                 previous_hash=head,
             )
             await self._submit([reversal])
-            self._reconciler.touch(entry.account, entry.instrument.con_id, restored=True)
+            await asyncio.to_thread(self._reconciler.touch, entry.account, entry.instrument.con_id, restored=True)
+            await self._reconciler.tell()
             return reversal
 
     async def apply_rules(self) -> list[AssignmentMade]:
@@ -265,17 +267,22 @@ class AssignmentDesk:
 
     async def _make(self, request: Request, plan: Callable[[str], AssignmentMade]) -> AssignmentMade:
         async with self._reconciler.turn:
-            with self._lock:
-                former = self._former(request)
-                if former is not None:
-                    return former
-                entry = plan(self._ledger.assignment_head)
+            # In a worker thread: planning looks through the executions, and the loop has other things to do.
+            former, entry = await asyncio.to_thread(self._planned, request, plan)
+            if former:
+                return entry
             await self._submit([entry])
             with self._lock:
                 applied = any(a.assignment_id == entry.assignment_id for a in self._ledger.assignments())
             assert applied, "submit resolves when the fact is applied"
-            self._reconciler.touch(entry.account, entry.instrument.con_id)
+            await asyncio.to_thread(self._reconciler.touch, entry.account, entry.instrument.con_id)
+            await self._reconciler.tell()
             return entry
+
+    def _planned(self, request: Request, plan: Callable[[str], AssignmentMade]) -> tuple[bool, AssignmentMade]:
+        with self._lock:
+            former = self._former(request)
+            return (True, former) if former is not None else (False, plan(self._ledger.assignment_head))
 
     def _former(self, request: Request) -> AssignmentMade | None:
         if not request.request_id:

@@ -122,6 +122,7 @@ class Reconciler:
         self._next: asyncio.Task[ReconcileResult] | None = None
         self._stored: dict[tuple[str, str], tuple[Row, ...]] = {}
         self._counter = 0
+        self._untold: list[BreakChange] = []
         self.turn = asyncio.Lock()
         self.last: ReconcileResult | None = None
 
@@ -347,7 +348,15 @@ class Reconciler:
         found = {key: difference} if seen else {}
         self._book, changes = self._book.step(now, found, [answer], about, self._policy, only=key)
         changes += self._explained(picture, now)
-        if self._on_change is not None and changes:
+        self._untold += changes
+
+    async def tell(self) -> None:
+        """Store and publish the steps that :meth:`touch` made."""
+        changes, self._untold = self._untold, []
+        if not changes:
+            return
+        await self._put("reconciliations", "breaks", break_columns(changes, "assignment"), [c.at for c in changes])
+        if self._on_change is not None:
             self._on_change(changes)
 
     def _deferred(self, now: datetime) -> str:
