@@ -272,3 +272,46 @@ class FlexStatement(msgspec.Struct, frozen=True, kw_only=True):
 
 StatementEvent = OptionEvent | CorporateAction | Transfer
 """What explains a position change that no execution does."""
+
+
+class StatementFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A difference between statement and books that an operator should see; nothing is changed because of it.
+
+    Attributes:
+        key: Stable identity: importing the file again gives the same keys.
+        kind: ``conflict`` (one execution, two contents), ``missing_in_statement``, ``unmatched_cancel``,
+            ``bust_unconfirmed``, ``needs_details``, ``unidentified``, ``taxes`` or ``correction``.
+    """
+
+    key: str
+    kind: str
+    severity: Literal["info", "warning", "critical"]
+    text: str
+    account: str
+    con_id: int = 0
+    exec_id: str = ""
+
+
+class PositionComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument at the statement's close, against the books as they will stand after the import (F150).
+
+    Attributes:
+        statement_quantity: 0 when the section is there and does not list it.
+        after_cut_off: Signed quantity executed after the close the statement shows.
+        expected: ``statement_quantity + after_cut_off``: what the books should hold now.
+        books_quantity: Over all strategies and UNASSIGNED, this import included.
+        difference: ``expected - books_quantity``, broker minus books like every break.
+        events: Signed quantity that the statement's own book entries, actions and transfers moved.
+        note: ``fraction`` for a difference below one (F86), else empty.
+    """
+
+    account: str
+    con_id: int
+    instrument: Instrument
+    statement_quantity: Decimal
+    after_cut_off: Decimal
+    expected: Decimal
+    books_quantity: Decimal
+    difference: Decimal
+    events: Decimal = Decimal(0)
+    note: str = ""
