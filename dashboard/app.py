@@ -25,11 +25,17 @@ from dashboard.picture import Picture, read_past
 from dashboard.pulse import Pulse, strip
 from dashboard.roles import LOCAL_USER
 from dashboard.theme import escape, time_text
+from dashboard.views.assignments import Assignments
+from dashboard.views.dayclose import DayClose
 from dashboard.views.fills import Fills
+from dashboard.views.health import Health
 from dashboard.views.orders import Orders
 from dashboard.views.overview import Overview, day_start
 from dashboard.views.positions import Positions
+from dashboard.views.quarantine import Quarantine
 from dashboard.views.reconciliation import Reconciliation
+from dashboard.views.rehearsal import Rehearsal
+from dashboard.views.settings import SettingsInForce
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +47,12 @@ SCREENS: Final[dict[str, type[Screen]]] = {
     "fills": Fills,
     "orders": Orders,
     "reconciliation": Reconciliation,
+    "assignments": Assignments,
+    "dayclose": DayClose,
+    "quarantine": Quarantine,
+    "health": Health,
+    "settings": SettingsInForce,
+    "rehearsal": Rehearsal,
 }
 ICONS: Final = {
     "overview": "dashboard",

@@ -17,7 +17,7 @@ from panel.viewable import Viewable, Viewer
 from dashboard import theme
 from dashboard.frames import same
 
-Kind = Literal["text", "money", "amount", "qty", "price", "count", "time"]
+Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Column:
 
     Attributes:
         title: What stands above it, unit or zone included.
-        kind: How it is written: ``money`` signed and coloured, ``amount`` plain, ``qty`` signed.
+        kind: How it is written: ``money`` signed and coloured (``whole`` without decimals), ``amount`` plain, ``qty``
+            signed.
         width: Pixels; ``None`` lets the content decide.
         filter: True for a filter field under the title.
     """
@@ -42,6 +43,7 @@ _MAKERS: Final[Mapping[str, Callable[[], Any]]] = {
     "time": lambda: "plaintext",
     "money": theme.money,
     "amount": lambda: theme.money(coloured=False),
+    "whole": theme.whole,
     "qty": theme.quantity,
     "price": theme.price,
     "count": theme.count,

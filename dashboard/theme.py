@@ -63,12 +63,16 @@ TABLE_CSS: Final = (
   color: var(--panel-on-background-color); }
 .tabulator .tabulator-header .tabulator-header-filter input { font-size: 12px; padding: 2px 4px !important; color: inherit; background: transparent;
   border: 1px solid var(--border-color, #8d99a6); border-radius: 4px; }
-.tabulator .tabulator-row { min-height: 27px !important; }
-.tabulator .tabulator-row .tabulator-cell { padding: 4px 8px !important; height: 27px; font-size: 13px !important; line-height: 19px; }
+.tabulator .tabulator-row { min-height: 27px !important; height: 28px !important; }
+.tabulator .tabulator-row .tabulator-cell { padding: 3px 8px !important; height: 27px !important; min-height: 27px !important; font-size: 13px !important; line-height: 19px; }
+.tabulator .tabulator-row .tabulator-cell.tabulator-row-header { text-overflow: clip; }
+.tabulator .tabulator-row .tabulator-cell input[type=checkbox] { margin: 2px 4px; }
 .tabulator .tabulator-footer { padding: 2px !important; }
 .tabulator .tabulator-placeholder .tabulator-placeholder-contents { font-size: 13px !important; font-weight: 400 !important;
   color: var(--panel-on-background-color) !important; white-space: normal; padding: 14px; }
-:host(.one-page) .tabulator .tabulator-footer { display: none; }
+:host(.one-page) .tabulator .tabulator-row .tabulator-cell.tabulator-row-header { text-overflow: clip; }
+.tabulator .tabulator-row .tabulator-cell input[type=checkbox] { margin: 2px 4px; }
+.tabulator .tabulator-footer { display: none; }
 .tabulator-row .up { color: var(--fb-up); }
 .tabulator-row .down { color: var(--fb-down); }
 .tabulator-row .dim { color: var(--fb-dim); }
@@ -132,6 +136,11 @@ def _template(decimals: int, least: int, *, signed: bool, coloured: bool) -> HTM
 def money(*, coloured: bool = True) -> HTMLTemplateFormatter:
     """Formatter of a signed amount of money, two decimals; unknown is a dash, never a zero."""
     return _template(2, 2, signed=coloured, coloured=coloured)
+
+
+def whole() -> HTMLTemplateFormatter:
+    """Formatter of a signed amount in whole units of money, for overviews."""
+    return _template(0, 0, signed=True, coloured=True)
 
 
 def quantity() -> HTMLTemplateFormatter:

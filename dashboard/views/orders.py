@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
-from bokeh.models import ColumnDataSource, FactorRange, HoverTool
+from bokeh.models import ColumnDataSource, FactorRange, HoverTool, Range1d
 from bokeh.plotting import figure
 from panel.viewable import Viewable
 
@@ -80,6 +80,7 @@ class Orders(Screen):
             {n: [] for n in ("label", "status", "left", "right", "filled", "text", "order_key", "colour", "shade")}
         )
         self.figure = self._figure()
+        self._reached: tuple[Any, Any] = (0, 1)
         self.bars = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", visible=False)
         self.legend = text(_legend())
         self.open_only.param.watch(lambda _: self._again(), "value")
@@ -100,6 +101,7 @@ class Orders(Screen):
 
     def _figure(self) -> Any:
         plot = figure(
+            x_range=Range1d(0, 1),
             y_range=FactorRange(factors=[]),
             x_axis_type="datetime",
             height=160,
@@ -159,8 +161,19 @@ class Orders(Screen):
                 self.figure.y_range.factors = labels
                 self.figure.height = max(160, 90 + ROW_PX * len(labels))
             self.source.data = data
+            if labels:
+                self._reach(min(data["left"]), max(data["right"]))
             self._light()
         self.bars.visible = bool(labels)
+
+    def _reach(self, first: datetime, last: datetime) -> None:
+        """Let the time axis hold all bars, unless somebody has moved it (reset brings it back)."""
+        axis = self.figure.x_range
+        if (axis.start, axis.end) in {self._reached, (0, 1)}:
+            air = max(timedelta(seconds=1), (last - first) * 0.02)
+            axis.update(start=first - air, end=last + air)
+            axis.update(reset_start=first - air, reset_end=last + air)
+            self._reached = (axis.start, axis.end)
 
     def _light(self) -> None:
         keys = set(self.grid.selected.get("order_key", []))

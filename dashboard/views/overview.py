@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import panel as pn
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 from panel.viewable import Viewable
 
@@ -39,11 +39,10 @@ class Overview(Screen):
             "P&L per strategy",
             {
                 "strategy": Column("Strategy"),
-                "open": Column("Open", "count", width=64),
-                "today": Column("Today", "money"),
-                "net": Column("Net", "money"),
-                "realized": Column("Realized", "money"),
-                "unrealized": Column("Unrealized", "money"),
+                "today": Column("Today", "whole"),
+                "net": Column("Net", "whole"),
+                "realized": Column("Realized", "whole"),
+                "unrealized": Column("Unrealized", "whole"),
                 "fees": Column("Fees", "amount"),
             },
             empty="No strategy has traded yet",
@@ -56,8 +55,8 @@ class Overview(Screen):
                 "instrument": Column("Instrument"),
                 "account": Column("Account"),
                 "residual": Column("Residual", "qty"),
-                "age_min": Column("Age (min)", "count"),
-                "value_at_risk_base": Column("Value at risk", "amount"),
+                "age_min": Column("Minutes", "count", width=82),
+                "value_at_risk_base": Column("At risk", "count"),
             },
             empty="No open break: the books and the broker agree",
             page_size=8,
@@ -66,13 +65,12 @@ class Overview(Screen):
         self.fills = Grid(
             "Latest fills",
             {
-                "timestamp": Column("Executed (UTC)", "time", width=168),
+                "at": Column("UTC", "time", width=82),
                 "strategy": Column("Strategy"),
                 "instrument": Column("Instrument"),
                 "qty": Column("Quantity", "qty"),
                 "price": Column("Price", "price"),
-                "currency": Column("Ccy", width=56),
-                "commission_status": Column("Fee"),
+                "commission_status": Column("Fee", width=70),
             },
             empty="No fill yet",
             page_size=10,
@@ -128,14 +126,17 @@ class Overview(Screen):
         if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute):
             self.breaks.show(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
         if self.changed("fills", picture.stamp("fills"), account, self.state.strategy):
-            self.fills.show(
-                frames.fills_table(frames.chosen(picture.table("fills"), strategy=self.state.strategy, account=account))
+            table = frames.fills_table(
+                frames.chosen(picture.table("fills"), strategy=self.state.strategy, account=account)
             )
+            self.fills.show(table.assign(at=table["timestamp"].str[11:19]).head(30))
         if self.changed("attention", picture.stamp("findings", "alerts"), picture.live):
             self.attention.object = _attention(picture)
         if self.changed("equity", picture.stamp("equity"), account):
             with pn.io.hold():
                 self.source.data = curve_columns(curves)
+                if curves:
+                    fit_ranges(self.figure, self.source.data)
             self.curve.visible, self.no_curve.visible = bool(curves), not curves
 
     def _tiles(self, picture: Picture, today: dict[str, float]) -> str:
@@ -223,3 +224,12 @@ def curve_columns(curves: dict[str, tuple[list[datetime], list[float]]]) -> dict
         "name": [n if len(n) <= 16 else n[:15] + "…" for n in names],
         "colour": [theme.STRATEGY_COLOURS[i % len(theme.STRATEGY_COLOURS)] for i in range(len(names))],
     }
+
+
+def fit_ranges(plot: Any, columns: dict[str, list[Any]]) -> None:
+    """Let both axes hold all curves, with some air above and below."""
+    times = [moment for line in columns["xs"] for moment in line]
+    values = [value for line in columns["ys"] for value in line]
+    air = 0.06 * ((max(values) - min(values)) or 1.0)
+    plot.x_range.update(start=min(times), end=max(times) + timedelta(seconds=1))
+    plot.y_range.update(start=min(values) - air, end=max(values) + air)
