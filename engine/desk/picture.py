@@ -53,9 +53,13 @@ def take_picture(books: Books, lock: Lock, answers: Sequence[AccountSnapshot], t
         in_force = frozenset(a.assignment_id for a in in_force_of(books))
     costs: dict[Key, Decimal] = {}
     loose: dict[Key, Decimal] = {}
+    two_sided: set[Key] = set()
     for record in positions:
         key = (record.account, record.instrument_key)
-        costs[key] = costs.get(key, ZERO) + record.open_cost
+        cost = costs.get(key, ZERO)
+        if cost * record.open_cost < 0:
+            two_sided.add(key)
+        costs[key] = cost + record.open_cost
         if record.strategy == UNASSIGNED and record.quantity:
             loose[key] = record.quantity
     comparison = compare(
@@ -64,7 +68,8 @@ def take_picture(books: Books, lock: Lock, answers: Sequence[AccountSnapshot], t
         tolerance=tolerance,
         instrument_of=books.instrument,
         unassigned=loose,
-        open_costs=costs,
+        # Long and short books of one instrument net to a cost that says nothing about its unit.
+        open_costs={key: cost for key, cost in costs.items() if key not in two_sided},
     )
     return Picture(
         answers=tuple(answers), positions=positions, net=net, costs=costs, comparison=comparison, in_force=in_force
