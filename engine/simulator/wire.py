@@ -118,6 +118,7 @@ class Fields:
     def __init__(self, items: list[str]) -> None:
         self._items = items
         self._next = 0
+        self.request_id = -1
 
     def text(self) -> str:
         """The next field as it stands.
@@ -154,6 +155,11 @@ class Fields:
             return True
         message = f"field {self._next} is {text[:40]!r}, not a flag"
         raise BadField(message)
+
+    def request(self) -> int:
+        """The next field as the request's id, which an error about the rest of it will name."""
+        self.request_id = self.integer()
+        return self.request_id
 
     def more(self) -> bool:
         """Whether fields are left."""
