@@ -147,7 +147,7 @@ class Shell:
             self.body,
             sizing_mode="stretch_width",
             margin=0,
-            styles={"padding": "14px 18px 40px", "box-sizing": "border-box"},
+            styles={"padding": "14px 18px 40px", "box-sizing": "border-box", "flex": "0 0 auto"},
         )
         return pmui.Page(
             title="Fillbook",
@@ -159,6 +159,11 @@ class Shell:
             theme_config=theme.THEME,
             busy_indicator=None,
             meta_name="Fillbook",
+            # A dark bar in both themes: the strip's colours are made for it.
+            sx={
+                "& .header": {"backgroundColor": "#173d60", "color": "#ffffff"},
+                "& .header .MuiIconButton-root": {"color": "#ffffff"},
+            },
         )
 
     def open(self) -> None:

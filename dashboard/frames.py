@@ -36,14 +36,14 @@ def tidy(
     out: dict[str, Any] = {}
     for name in texts:
         values = source[name] if name in source else [""] * size
-        out[name] = ["" if _missing(value) else str(value) for value in values]
+        out[name] = pd.Series(["" if _missing(value) else str(value) for value in values], dtype="object")
     for name in numbers:
         values = (
             pd.to_numeric(source[name], errors="coerce") if name in source else pd.Series(np.nan, index=range(size))
         )
         out[name] = values.to_numpy(dtype="float64", na_value=np.nan)
     for name in times:
-        out[name] = clock(source[name]) if name in source else [""] * size
+        out[name] = pd.Series(clock(source[name]) if name in source else [""] * size, dtype="object")
     return pd.DataFrame(out, columns=[*texts, *numbers, *times])
 
 
@@ -191,26 +191,27 @@ def per_strategy(positions: pd.DataFrame | None, today: Mapping[str, float], *, 
         account: Only this account, empty for all.
 
     Returns:
-        ``strategy, open, today, net, realized, unrealized, fees``, sums in base currency over rows that are known;
-        a column is NaN where one of its rows is unknown. Last row: ``Total``.
+        ``strategy, today, net, realized, unrealized, fees``, sums in base currency over the positions that are known
+        (NaN where none is), and ``unknown``, the number of positions whose net P&L is not. Last row: ``Total``.
     """
     frame = chosen(positions, account=account)
-    columns = ("open", "today", "net", "realized", "unrealized", "fees")
+    columns = ("today", "net", "realized", "unrealized", "fees", "unknown")
     if frame.empty:
         return tidy(None, ("strategy",), columns)
+    net = net_pnl(frame)
     work = pd.DataFrame(
         {
             "strategy": frame["strategy"].astype(str),
-            "open": (_number(frame, "qty") != 0).astype("float64"),
-            "net": net_pnl(frame),
+            "net": net,
             "realized": _number(frame, "realized_pnl_base"),
             "unrealized": _number(frame, "unrealized_pnl_base").where(_number(frame, "qty") != 0, 0.0),
             "fees": _number(frame, "commission_base"),
+            "unknown": net.isna().astype("float64"),
         }
     )
-    grouped = work.groupby("strategy", sort=True).agg(lambda column: column.sum(skipna=False)).reset_index()
+    grouped = work.groupby("strategy", sort=True).sum(min_count=1).reset_index()
     grouped["today"] = [today.get(name, np.nan) for name in grouped["strategy"]]
-    total = {name: grouped[name].sum(skipna=False) for name in columns}
+    total = {name: grouped[name].sum(min_count=1) for name in columns}
     return tidy(pd.concat([grouped, pd.DataFrame([{"strategy": "Total", **total}])]), ("strategy",), columns)
 
 

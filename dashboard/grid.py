@@ -108,7 +108,11 @@ class Grid(Viewer):
             name=label,
         )
         self.note = pn.pane.HTML(
-            "", visible=False, sizing_mode="stretch_width", styles={"color": "var(--panel-primary-color)"}
+            "",
+            visible=False,
+            sizing_mode="stretch_width",
+            stylesheets=[":host { font-size: 12px; color: var(--panel-primary-color); }"],
+            margin=(0, 10),
         )
         self._layout = pn.Column(self.note, self.table, sizing_mode="stretch_width", margin=0)
         if on_select is not None:
@@ -159,7 +163,9 @@ class Grid(Viewer):
         self._shown, self._pending = frame, None
         hidden = [name for name in frame if name not in self.columns]
         self.table.param.update(
-            value=frame, hidden_columns=hidden, css_classes=["one-page"] if len(frame) <= self.table.page_size else []
+            value=frame,
+            hidden_columns=hidden,
+            css_classes=["one-page" if len(frame) <= self.table.page_size else "many-pages"],
         )
         self.note.visible = False
 

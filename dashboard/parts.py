@@ -16,7 +16,7 @@ from dashboard.theme import escape
 
 CARD = {
     "background": "var(--panel-surface-color)",
-    "border": "1px solid var(--divider-color, #d5dbe1)",
+    "border": "1px solid color-mix(in srgb, var(--panel-on-background-color, #17212b) 18%, transparent)",
     "border-radius": "8px",
     "padding": "10px 14px 14px",
 }
@@ -31,7 +31,7 @@ p { margin: 2px 0; }
 .dim { color: var(--fb-dim); }
 .up { color: var(--fb-up); } .down { color: var(--fb-down); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; }
-.tile { border: 1px solid var(--divider-color, #d5dbe1); border-left: 5px solid var(--fb-dim); border-radius: 8px;
+.tile { border: 1px solid color-mix(in srgb, var(--panel-on-background-color) 18%, transparent); border-left: 5px solid var(--fb-dim); border-radius: 8px;
   padding: 8px 12px; background: var(--panel-surface-color); min-width: 0; }
 .tile.good { border-left-color: var(--fb-up); } .tile.bad { border-left-color: var(--fb-down); }
 .tile.warn { border-left-color: #d58a00; }

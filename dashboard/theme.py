@@ -58,7 +58,8 @@ TABLE_CSS: Final = (
     CSS
     + """
 .tabulator { font-size: 13px !important; font-variant-numeric: tabular-nums; }
-.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 20px 5px 8px !important; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 8px !important; }
+.tabulator .tabulator-header .tabulator-col.tabulator-sortable .tabulator-col-content { padding-right: 20px !important; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-title { font-weight: 600; font-size: 12px !important; padding-right: 2px !important;
   color: var(--panel-on-background-color); }
 .tabulator .tabulator-header .tabulator-header-filter input { font-size: 12px; padding: 2px 4px !important; color: inherit; background: transparent;
@@ -76,7 +77,7 @@ TABLE_CSS: Final = (
 .tabulator-row .up { color: var(--fb-up); }
 .tabulator-row .down { color: var(--fb-down); }
 .tabulator-row .dim { color: var(--fb-dim); }
-.tabulator-row.tabulator-selected .up, .tabulator-row.tabulator-selected .down { color: inherit; font-weight: 600; }
+.tabulator-row.tabulator-selected :is(.up, .down, .dim) { color: inherit; font-weight: 600; }
 .tabulator-row.tabulator-selected { outline: 2px solid var(--panel-primary-color); outline-offset: -2px; }
 """
 )

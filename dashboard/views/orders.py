@@ -19,7 +19,7 @@ from dashboard.picture import Picture
 from dashboard.theme import escape
 
 ROW_PX: Final = 19
-DRAWN: Final = 60
+DRAWN: Final = 40
 """Orders in the timeline; the table goes on beyond them."""
 
 
@@ -159,7 +159,7 @@ class Orders(Screen):
         with pn.io.hold():
             if self.figure.y_range.factors != labels:
                 self.figure.y_range.factors = labels
-                self.figure.height = max(160, 90 + ROW_PX * len(labels))
+                self.bars.height = self.figure.height = max(160, 90 + ROW_PX * len(labels))
             self.source.data = data
             if labels:
                 self._reach(min(data["left"]), max(data["right"]))

@@ -44,6 +44,7 @@ class Overview(Screen):
                 "realized": Column("Realized", "whole"),
                 "unrealized": Column("Unrealized", "whole"),
                 "fees": Column("Fees", "amount"),
+                "unknown": Column("Not valued", "count", width=84),
             },
             empty="No strategy has traded yet",
             fit=True,
@@ -51,9 +52,9 @@ class Overview(Screen):
         self.breaks = Grid(
             "Open breaks",
             {
-                "state": Column("State"),
+                "state": Column("State", width=86),
                 "instrument": Column("Instrument"),
-                "account": Column("Account"),
+                "account": Column("Account", width=92),
                 "residual": Column("Residual", "qty"),
                 "age_min": Column("Minutes", "count", width=82),
                 "value_at_risk_base": Column("At risk", "count"),
@@ -147,12 +148,12 @@ class Overview(Screen):
         earned, _ = theme.partial_sum(today.values())
         risk = float(breaks["value_at_risk_base"].sum(skipna=False)) if "value_at_risk_base" in breaks else 0.0
         entries = [
-            tile("P&L today", theme.partial_text(earned, unknown, base), _unknown(unknown), _sign(earned)),
-            tile("P&L in all", theme.partial_text(net, unknown, base), _unknown(unknown), _sign(net)),
+            tile(f"P&L today ({base})", theme.partial_text(earned, unknown), _unknown(unknown), _sign(earned)),
+            tile(f"P&L in all ({base})", theme.partial_text(net, unknown), _unknown(unknown), _sign(net)),
             tile(
                 "Open breaks",
                 str(len(breaks)),
-                f"value at risk {money_text(risk, base)}" if len(breaks) else "none",
+                f"value at risk {money_text(risk, base, decimals=0)}" if len(breaks) else "none",
                 "bad" if len(breaks) else "good",
             ),
         ]
@@ -193,7 +194,7 @@ class Overview(Screen):
 
 
 def _unknown(rows: int) -> str:
-    return f"without {rows} positions whose mark, rate or fee is unknown" if rows else "realized + unrealized − fees"
+    return f"+ {rows} positions not valued" if rows else "realized + unrealized − fees"
 
 
 def _sign(value: float | None) -> str:

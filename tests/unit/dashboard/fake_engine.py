@@ -17,6 +17,7 @@ import pandas as pd
 
 from engine.errors import BadRequest, NotPermitted
 from engine.settings import Settings
+from engine.simulator.faults_base import FaultError, FaultInfo, Parameter
 
 HOSTILE = '<img src=x onerror="window.hacked=1">\'"&amp; \U0001f680'
 STRATEGIES = ("ALPHA", "BETA", "CARRY", "DELTA", "FXMOM", f"GAMMA {HOSTILE}")
@@ -99,13 +100,13 @@ class FakeBooks:
             "message": "",
         }
         story = [("PendingSubmit", 0), ("Submitted", 0)]
-        parts = rng.choice((1, 2, 3)) if kind != "FUT" else 1
+        parts = rng.choice((1, 2, 4)) if kind != "FUT" else 1
         share = qty / parts
         for i in range(parts):
             story.append(("Filled" if i == parts - 1 else "Partially filled", share * (i + 1)))
         if number % 9 == 0:
             story = [("PendingSubmit", 0), ("Rejected", 0)]
-        if number % 7 == 0:
+        if number % 29 == 0:
             story = story[:2]
         when = at
         for status, filled in story:
@@ -461,14 +462,38 @@ class FakeBooks:
         return {"new": 3, "known": 120, "differences": 1, "text": "123 executions read, 3 of them new"}
 
 
+class FakeFaults:
+    """Answers like the fault desk of the simulated gateway."""
+
+    def __init__(self) -> None:
+        self.happened: list[tuple[str, dict]] = []
+
+    def describe(self):
+        return [
+            FaultInfo(
+                name="manual_trade",
+                label="Manual trade",
+                group="Trades",
+                help="A trade by hand, without an order reference.",
+                parameters=(Parameter("symbol", "text", "AAPL"), Parameter("quantity", "number", 10), Parameter("account", "text", None)),
+            ),
+            FaultInfo(name="cut", label="Cut the socket", group="Connection", help="In the middle of a message.", parameters=()),
+        ]
+
+    def run(self, name, **parameters):
+        if parameters.get("symbol") == "NONE":
+            raise FaultError("no such symbol: NONE")
+        self.happened.append((name, parameters))
+
+
 class FakeEngine:
     """Answers like the engine; ``trade()`` makes something happen."""
 
-    def __init__(self, settings: Settings | None = None, *, seed: int = 7) -> None:
+    def __init__(self, settings: Settings | None = None, *, seed: int = 7, rehearsal: bool = False) -> None:
         self.settings = settings or Settings(strategies="ALPHA,BETA,CARRY,DELTA,FXMOM")
         self.version = 0
         self.listeners: list = []
-        self.gateway = None
+        self.gateway = SimpleNamespace(faults=FakeFaults()) if rehearsal else None
         self.connection = SimpleNamespace(
             state="connected",
             since=now() - timedelta(hours=5),
