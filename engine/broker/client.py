@@ -219,6 +219,7 @@ class IbBroker:
             accounts=self.accounts,
             emit=self.emit,
             notice=self._noticed,
+            lost=self._lost,
         )
         try:
             await self._until_stopped(session.open())
@@ -274,6 +275,12 @@ class IbBroker:
         if self._link.noticed(code) and self._work is not None:
             self._work.restored(subscriptions_lost=code != KEPT)
         self.changed()
+
+    def _lost(self, reason: str) -> None:
+        """The other side hung up: nobody may ask this connection any more, though its loops are still ending."""
+        if self._session is not None:
+            self._session = self._work = None
+            self._link.closed(reason, self._backoff.attempts)
 
     def _why_not(self) -> str:
         return f"IB is {self.state.state}: {self.state.reason}" if not self.available else "the connection changed"

@@ -35,6 +35,7 @@ class Session:
         accounts: Takes values and portfolio rows.
         emit: Takes facts.
         notice: Takes IB's errors and notices that ended no request: number, code, text.
+        lost: Called at once when the other side ends the connection, with the reason.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Session:
         accounts: AccountBook,
         emit: Callable[[Sequence[AnyFact]], None],
         notice: Callable[[int, int, str], None],
+        lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.epoch = epoch
         self.accounts: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Session:
         self._settings = settings
         self._clock = clock
         self._notice = notice
+        self._lost = lost
         self._refusal = ""
         self._replaying = asyncio.Lock()
         self.ib = library.IB()
@@ -221,3 +224,4 @@ class Session:
         self.requests.close(reason)
         if not self.ended.done():
             self.ended.set_result(reason)
+            self._lost(reason)

@@ -33,7 +33,7 @@ class Link:
     def __init__(self, port: int, **settings: Any) -> None:
         self.facts: list[AnyFact] = []
         self.states: list[str] = []
-        chosen = {"ib_host": "127.0.0.1", "ib_port": port, "ib_client": CLIENT, "ib_timeout_s": 10.0} | settings
+        chosen = {"ib_host": "127.0.0.1", "ib_port": port, "ib_client": CLIENT, "ib_timeout_s": 30.0} | settings
         self.broker = IbBroker(
             Settings(**chosen),
             sink=self.facts.extend,
