@@ -1,0 +1,167 @@
+"""Every table as of a past moment, from the append-only record: equal to what was shown then.
+
+What was known at a moment is what had been recorded by then. A correction that came later does not reach back: the
+tables of that moment still show the uncorrected execution, as the screen did. Nothing here reads a clock or a store;
+the caller brings the stored records (:func:`engine.storage.unrows.fill_records` and its like) or frames.
+
+Positions are folded by the books' own step, not by the independent recount (`state.fold`), so that even the last digit
+of a cost shared by a partial close is the one that was shown.
+
+Worked example: 100 bought at 10:00, the fee known at 10:01, the price corrected at 11:00. As of 10:00:30 the fee is
+pending, as of 10:30 it is known at the first price, as of 11:30 the corrected execution alone counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+import pandas as pd
+
+from engine.core.events import RateSeen
+from engine.core.exact import ZERO, add, multiply
+from engine.core.ids import split_exec_id, venue_sequence
+from engine.core.position import step
+from engine.core.records import FillRecord, OrderRecord, PositionRecord
+from engine.errors import BadRequest
+from engine.recon.breaks import OPEN_STATES
+from engine.state.books import BookKey, position_record
+from engine.state.fold import current
+
+_HIDDEN: Final = frozenset({"moved", "superseded"})
+_SNAPSHOT_KEYS: Final = ("account", "con_id")
+
+
+def moment_of(moment: datetime) -> datetime:
+    """A moment the tables can be asked for, in UTC.
+
+    Raises:
+        BadRequest: It has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise BadRequest("as_of needs a time zone, e.g. datetime(..., tzinfo=UTC)")
+    return moment.astimezone(UTC)
+
+
+def positions_as_of(records: Iterable[FillRecord], moment: datetime) -> list[PositionRecord]:
+    """The books as they stood.
+
+    Args:
+        records: Of any strategies, each strategy's in stored order.
+        moment: Aware; what was recorded at that very moment counts.
+
+    Returns:
+        One per (strategy, account, con_id), flat ones kept, as ``Ledger.positions`` gave them then (``seq`` aside).
+    """
+    at = moment_of(moment)
+    return list(recount(record for record in records if record.recorded_at <= at).values())
+
+
+def recount(records: Iterable[FillRecord]) -> dict[BookKey, PositionRecord]:
+    """Fold records into books, digit for digit as the ledger does.
+
+    Args:
+        records: As for :func:`positions_as_of`; the state that ``Ledger.fills`` gives will do as well.
+
+    Returns:
+        (strategy, account, con_id) -> position; books whose executions have all gone are absent.
+    """
+    books: dict[BookKey, list[FillRecord]] = {}
+    for record in current(records):
+        if record.state in {"active", "busted"}:
+            key = (record.strategy, record.fill.account, record.fill.instrument.con_id)
+            books.setdefault(key, []).append(record)
+    return {key: _fold(key, sorted(found, key=_place)) for key, found in books.items()}
+
+
+def _place(record: FillRecord) -> tuple[datetime, int, int]:
+    return record.order_time, venue_sequence(split_exec_id(record.fill.exec_id)[0]), record.first_seq
+
+
+def _fold(key: BookKey, lines: list[FillRecord]) -> PositionRecord:
+    quantity = cost = realized = ZERO
+    fees: dict[str, Decimal] = {}
+    active = [line for line in lines if line.state == "active"]
+    for line in active:
+        quantity, cost, gained = step(quantity, cost, line.quantity, multiply(line.unit_price, line.multiplier))
+        realized = add(realized, gained)
+    for line in lines:
+        if line.commission is not None:
+            fees[line.commission_currency] = add(fees.get(line.commission_currency, ZERO), line.commission)
+    return position_record(
+        key,
+        msgspec.structs.replace(lines[-1].fill.instrument, multiplier=lines[-1].multiplier),
+        (quantity, cost, realized),
+        fees=fees,
+        pending=sum(line.commission is None for line in lines),
+        fills=len(active),
+        last=active[-1].order_time if active else None,
+        seq=max(line.seq for line in lines),
+    )
+
+
+def fills_as_of(records: Iterable[FillRecord], moment: datetime) -> list[FillRecord]:
+    """The state of every execution as it stood, once each, in order of first sight."""
+    at = moment_of(moment)
+    known = current(record for record in records if record.recorded_at <= at)
+    return sorted((r for r in known if r.state not in _HIDDEN), key=lambda r: (r.first_seq, r.seq))
+
+
+def orders_as_of(records: Iterable[OrderRecord], moment: datetime, *, open_only: bool = False) -> list[OrderRecord]:
+    """The latest transition of every order by then, in order of first sight."""
+    at = moment_of(moment)
+    latest: dict[str, OrderRecord] = {}
+    for record in records:
+        known = latest.get(record.order_key)
+        if record.recorded_at <= at and (known is None or record.seq >= known.seq):
+            latest[record.order_key] = record
+    return [record for record in latest.values() if record.is_open or not open_only]
+
+
+def rates_as_of(facts: Iterable[RateSeen], moment: datetime) -> dict[tuple[str, str], RateSeen]:
+    """The newest rate per (account, currency) that had been taken in by then."""
+    at = moment_of(moment)
+    latest: dict[tuple[str, str], RateSeen] = {}
+    for fact in facts:
+        known = latest.get((fact.account, fact.currency))
+        if fact.received_at <= at and (known is None or fact.at >= known.at):
+            latest[fact.account, fact.currency] = fact
+    return latest
+
+
+def breaks_as_of(frame: pd.DataFrame, moment: datetime, *, open_only: bool = True) -> pd.DataFrame:
+    """Breaks as they stood.
+
+    Args:
+        frame: ``reconciliations/breaks``: one row per change, index ``recorded_at``.
+        open_only: Leave out settling, assigned and closed ones.
+
+    Returns:
+        The latest row of every break by then, same columns and index.
+    """
+    known = _known(frame, moment)
+    latest = known[~known["break_id"].duplicated(keep="last")]
+    return latest[latest["state"].isin(list(OPEN_STATES))] if open_only else latest
+
+
+def portfolio_as_of(frame: pd.DataFrame, moment: datetime) -> pd.DataFrame:
+    """Reconciled rows as they stood.
+
+    Args:
+        frame: One ``portfolio/<ACCOUNT>/<SYMBOL>``: a group of rows (one per strategy) per run that changed anything.
+
+    Returns:
+        For every (account, con_id) the rows of its latest run by then.
+    """
+    known = _known(frame, moment)
+    if known.empty:
+        return known
+    last_run = known.groupby(list(_SNAPSHOT_KEYS), sort=False)["run_id"].transform("last")
+    return known[known["run_id"] == last_run]
+
+
+def _known(frame: pd.DataFrame, moment: datetime) -> pd.DataFrame:
+    return frame[frame.index <= pd.Timestamp(moment_of(moment))]
