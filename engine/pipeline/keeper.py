@@ -1,0 +1,162 @@
+"""The books' own thread: what the journal has made durable is applied to the ledger, in order, once.
+
+Groups come in memory as long as the thread keeps up; beyond a bound they are let go and read from the journal's disk
+when their turn comes, so a burst costs disk, not memory. The ledger is guarded by one re-entrant lock, given up every few
+milliseconds so that tables and reconciliation get their turn in the middle of a burst.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from engine.core.events import AssignmentMade, AssignmentReversed, BreakNoted, InstrumentDescribed, RateSeen, RuleSet
+from engine.pipeline.facts import fact_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.core.events import AnyFact
+    from engine.core.records import Finding
+    from engine.pipeline.outbox import Outbox
+    from engine.ports import Journal
+    from engine.state.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+_SLICE_S = 0.004
+_MOST_IN_MEMORY = 50_000
+_KEPT_FACTS = (AssignmentMade, AssignmentReversed, BreakNoted, InstrumentDescribed, RateSeen, RuleSet)
+
+
+class BookKeeper:
+    """Applies durable facts to the ledger and passes the records on to the outbox."""
+
+    def __init__(self, ledger: Ledger, journal: Journal, outbox: Outbox) -> None:
+        """Wire the parts; :meth:`start` starts the thread."""
+        self.ledger = ledger
+        self.lock = threading.RLock()
+        self._journal = journal
+        self._outbox = outbox
+        self._groups: deque[Sequence[tuple[int, AnyFact]]] = deque()
+        self._held = 0
+        self._durable_seq = ledger.seq
+        self._wake = threading.Event()
+        self._applied = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._guarded_run, name="fillbook-books", daemon=True)
+        self.failure: BaseException | None = None
+        self.version = 0
+        self.on_requests: Callable[[set[str]], None] = lambda _requests: None
+        self.on_findings: Callable[[list[Finding]], None] = lambda _findings: None
+
+    def start(self) -> None:
+        """Start applying."""
+        self._thread.start()
+
+    def offer(self, group: Sequence[tuple[int, AnyFact]]) -> None:
+        """Take a group that has just become durable; called in the journal's thread, never blocks."""
+        self._durable_seq = group[-1][0]
+        if self._held < _MOST_IN_MEMORY:
+            self._groups.append(group)
+            self._held += len(group)
+        self._wake.set()
+
+    @property
+    def seq(self) -> int:
+        """Sequence of the last fact in the books."""
+        return self.ledger.seq
+
+    @property
+    def backlog(self) -> int:
+        """Facts that are durable but not in the books yet."""
+        return max(0, self._durable_seq - self.ledger.seq)
+
+    @property
+    def paused(self) -> bool:
+        """True while the books wait because the store takes nothing; facts are safe in the journal."""
+        return self._outbox.full
+
+    def wait_applied(self, seq: int, timeout_s: float | None = None) -> bool:
+        """Block until the books contain ``seq``; False on time-out or when the books thread has failed."""
+        with self._applied:
+            self._applied.wait_for(lambda: self.ledger.seq >= seq or self.failure is not None, timeout_s)
+            return self.ledger.seq >= seq
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Apply what is durable (as far as the outbox has room), then end the thread."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _guarded_run(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 - kept and shown: health turns red, waiters are told
+            log.critical("the books thread has failed; facts stay safe in the journal", exc_info=error)
+            self.failure = error
+            with self._applied:
+                self._applied.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            group = self._next_group()
+            if group:
+                self._apply(group)
+                continue
+            if self._stopping:
+                return
+            self._wake.wait()
+            self._wake.clear()
+
+    def _next_group(self) -> Sequence[tuple[int, AnyFact]]:
+        expected = self.ledger.seq + 1
+        while self._groups:
+            group = self._groups[0]
+            if group[0][0] > expected:
+                break
+            self._groups.popleft()
+            self._held -= len(group)
+            if group[-1][0] >= expected:
+                return group if group[0][0] == expected else [pair for pair in group if pair[0] >= expected]
+        if self._durable_seq >= expected:
+            return self._journal.read(self.ledger.seq, 5_000)
+        return ()
+
+    def _apply(self, group: Sequence[tuple[int, AnyFact]]) -> None:
+        position = 0
+        while position < len(group):
+            while not self._outbox.wait_for_room(0.2):
+                if self._stopping:
+                    return
+            position = self._apply_slice(group, position)
+
+    def _apply_slice(self, group: Sequence[tuple[int, AnyFact]], start: int) -> int:
+        deadline = time.perf_counter() + _SLICE_S
+        requests: set[str] = set()
+        findings: list[Finding] = []
+        position = start
+        with self.lock:
+            while position < len(group):
+                seq, fact = group[position]
+                changes = self.ledger.apply(seq, fact)
+                self._outbox.add(changes, seq)
+                if isinstance(fact, _KEPT_FACTS):
+                    self._outbox.add_row("facts", type(fact).__struct_config__.tag, seq, fact_row(seq, fact))
+                requests |= changes.requests
+                findings += changes.findings
+                position += 1
+                if time.perf_counter() > deadline:
+                    break
+            self.version += 1
+        with self._applied:
+            self._applied.notify_all()
+        if requests:
+            self.on_requests(requests)
+        if findings:
+            self.on_findings(findings)
+        return position

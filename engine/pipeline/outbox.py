@@ -1,0 +1,137 @@
+"""Records between the books and ArcticDB, bounded.
+
+The books thread adds while it holds the ledger's lock, so what is taken together with a ledger snapshot is exactly what
+that snapshot has produced. When the store is away the outbox fills to its limit; then the books pause and the facts stay
+in the journal on disk, where there is room (no unbounded memory, nothing lost).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.core.records import FillRecord, OrderRecord
+    from engine.state.changes import Changes
+
+Symbol = tuple[str, str]
+
+
+class Batch(msgspec.Struct):
+    """What one flush has to store.
+
+    Attributes:
+        seq: Journal sequence up to which this batch completes every symbol it touches.
+        rows: (library, symbol) -> records in order; what a record is depends on the library.
+        dirty: Strategies whose positions snapshot must be written again.
+    """
+
+    seq: int = 0
+    rows: dict[Symbol, list[Any]] = {}
+    dirty: set[str] = set()
+
+    @property
+    def size(self) -> int:
+        """Number of records."""
+        return sum(len(rows) for rows in self.rows.values())
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to store."""
+        return not self.rows and not self.dirty
+
+    def merge(self, later: Batch) -> None:
+        """Add a later batch behind this one."""
+        self.seq = max(self.seq, later.seq)
+        for symbol, rows in later.rows.items():
+            self.rows.setdefault(symbol, []).extend(rows)
+        self.dirty |= later.dirty
+
+
+class Outbox:
+    """Gathers records per symbol until the writer takes them."""
+
+    def __init__(self, limit: int = 200_000) -> None:
+        """Make an empty outbox.
+
+        Args:
+            limit: Records (not bytes) above which :meth:`full` is true.
+        """
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._batch = Batch()
+        self._count = 0
+        self._room = threading.Event()
+        self._room.set()
+        self.waiting = threading.Event()
+        self._progress: dict[Symbol, int] = {}
+
+    def resume_from(self, progress: Mapping[Symbol, int]) -> None:
+        """Skip what the store already has: records at or below a symbol's stored sequence are not added again."""
+        with self._lock:
+            self._progress = dict(progress)
+
+    def add(self, changes: Changes, seq: int) -> None:
+        """Take the records of applied facts up to ``seq``; called under the ledger's lock."""
+        with self._lock:
+            batch = self._batch
+            for record in changes.fills:
+                self._append(("fills", record.strategy), record)
+            for order in changes.orders:
+                self._append(("orders", order.strategy), order)
+            batch.dirty |= changes.dirty
+            batch.seq = seq
+        self.waiting.set()
+
+    def add_row(self, library: str, symbol: str, seq: int, row: Any) -> None:  # noqa: ANN401 - rows of many kinds
+        """Take one record of another library."""
+        with self._lock:
+            if seq > self._progress.get((library, symbol), -1):
+                self._batch.rows.setdefault((library, symbol), []).append(row)
+                self._count += 1
+            self._batch.seq = max(self._batch.seq, seq)
+        self.waiting.set()
+
+    def _append(self, symbol: Symbol, record: FillRecord | OrderRecord) -> None:
+        if record.seq <= self._progress.get(symbol, -1):
+            return
+        self._batch.rows.setdefault(symbol, []).append(record)
+        self._count += 1
+        if self._count >= self._limit:
+            self._room.clear()
+
+    def take(self) -> Batch:
+        """Take everything gathered so far; the outbox is empty afterwards."""
+        with self._lock:
+            taken, self._batch = self._batch, Batch(seq=self._batch.seq)
+            self._count = 0
+            self._room.set()
+            self.waiting.clear()
+            return taken
+
+    def give_back(self, batch: Batch) -> None:
+        """Put what could not be stored in front of what came meanwhile."""
+        with self._lock:
+            batch.merge(self._batch)
+            self._batch = batch
+            self._count = batch.size
+            if self._count >= self._limit:
+                self._room.clear()
+        self.waiting.set()
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Wait until the outbox is below its limit; False when it still is not."""
+        return self._room.wait(timeout_s)
+
+    @property
+    def full(self) -> bool:
+        """True while the limit is reached."""
+        return not self._room.is_set()
+
+    def __len__(self) -> int:
+        """Records waiting for the store."""
+        return self._count

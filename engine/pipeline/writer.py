@@ -1,0 +1,187 @@
+"""The store's own thread: batches into ArcticDB, patient when it misbehaves.
+
+A batch is stored symbol by symbol; each append carries how far the symbol has come, so a crash in the middle heals at the
+next start. What the store refuses stays in the batch and is tried again with back-off and jitter; a refused append is
+never followed by an overwriting write. Snapshots (positions, the aggregated table) are written after the rows they
+summarise, so a reader never sees a position ahead of its fills for longer than one flush.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import StorageError
+from engine.pipeline.outbox import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from engine.pipeline.keeper import BookKeeper
+    from engine.pipeline.outbox import Outbox
+    from engine.ports import Clock, Store
+
+log = logging.getLogger(__name__)
+
+Columns = tuple["dict[str, Any]", "list[datetime]"]
+_BACKOFF_MAX_S = 5.0
+_POSITIONS_EVERY_S = 0.25
+
+
+class StoreWriter:
+    """Writes what the outbox holds, and takes checkpoints behind it."""
+
+    def __init__(  # noqa: PLR0913 - it joins six parts and nothing else does
+        self,
+        store: Store,
+        outbox: Outbox,
+        keeper: BookKeeper,
+        clock: Clock,
+        *,
+        to_columns: Callable[[str, list[Any]], Columns],
+        positions: Callable[[str], Columns],
+        flush_every_s: float,
+    ) -> None:
+        """Wire the parts.
+
+        Args:
+            to_columns: (library, records) -> typed columns and index.
+            positions: Strategy -> its positions snapshot as columns and index.
+            flush_every_s: Pause between batches.
+        """
+        self._store = store
+        self._outbox = outbox
+        self._keeper = keeper
+        self._clock = clock
+        self._to_columns = to_columns
+        self._positions = positions
+        self._flush_every_s = flush_every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._guarded_run, name="fillbook-store", daemon=True)
+        self._flushed = threading.Condition()
+        self._positions_at = 0.0
+        self.dirty: set[str] = set()
+        self.stored_seq = keeper.seq
+        self.failure: BaseException | None = None
+        self.trouble = ""
+        self.trouble_since: datetime | None = None
+        self.latency_ms: deque[float] = deque(maxlen=512)
+        self.between: list[Callable[[], None]] = []
+        self.on_lost_store: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Start writing."""
+        self._thread.start()
+
+    @property
+    def state(self) -> str:
+        """``ok``, ``unavailable`` (facts wait in the journal) or ``failed`` (the thread is gone)."""
+        if self.failure is not None:
+            return "failed"
+        return "unavailable" if self.trouble else "ok"
+
+    def wait_stored(self, seq: int, timeout_s: float | None = None) -> bool:
+        """Block until everything up to ``seq`` is in ArcticDB; False on time-out."""
+        with self._flushed:
+            self._flushed.wait_for(lambda: self.stored_seq >= seq or self.failure is not None, timeout_s)
+            return self.stored_seq >= seq
+
+    def stop(self, timeout_s: float) -> bool:
+        """Write what is left; give up after ``timeout_s`` (it stays in the journal).
+
+        Returns:
+            True when everything is stored.
+        """
+        self._stopping.set()
+        self._outbox.waiting.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive() and not self.trouble and self.failure is None
+
+    def _guarded_run(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 - kept and shown: health turns red, facts stay in the journal
+            log.critical("the store thread has failed; facts stay safe in the journal", exc_info=error)
+            self.failure = error
+            with self._flushed:
+                self._flushed.notify_all()
+
+    def _run(self) -> None:
+        delay = 0.05
+        while True:
+            self._outbox.waiting.wait(timeout=1.0)
+            last = self._stopping.is_set()
+            if self._flush(final=last):
+                delay = 0.05
+                for act in self.between:
+                    self._between(act)
+                if last and not len(self._outbox):
+                    return
+                self._stopping.wait(self._flush_every_s)
+            else:
+                if last:
+                    return
+                self._stopping.wait(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+                delay = min(delay * 2, _BACKOFF_MAX_S)
+
+    def _between(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except StorageError as error:
+            self._note_trouble(error)
+
+    def _flush(self, *, final: bool) -> bool:
+        started = time.perf_counter()
+        batch = self._outbox.take()
+        self.dirty |= batch.dirty
+        batch.dirty = set()
+        oldest = min((rows[0].recorded_at for rows in batch.rows.values() if rows), default=None)
+        try:
+            self._store_rows(batch)
+            if self.dirty and (final or started - self._positions_at >= _POSITIONS_EVERY_S):
+                self._store_positions(batch.seq)
+                self._positions_at = started
+        except StorageError as error:
+            self._note_trouble(error)
+            self._outbox.give_back(batch)
+            return False
+        self._all_clear()
+        if oldest is not None:
+            self.latency_ms.append(max(0.0, (self._clock.now() - oldest).total_seconds() * 1000))
+        if not self.dirty:
+            with self._flushed:
+                self.stored_seq = max(self.stored_seq, batch.seq)
+                self._flushed.notify_all()
+        else:
+            self._outbox.waiting.set()
+        return True
+
+    def _store_rows(self, batch: Batch) -> None:
+        for library, symbol in list(batch.rows):
+            rows = batch.rows[library, symbol]
+            columns, index = self._to_columns(library, rows)
+            self._store.append(library, symbol, columns, index, rows[-1].seq)
+            del batch.rows[library, symbol]
+
+    def _store_positions(self, seq: int) -> None:
+        for strategy in sorted(self.dirty):
+            columns, index = self._positions(strategy)
+            self._store.write("positions", strategy, columns, index, seq)
+            self.dirty.discard(strategy)
+
+    def _note_trouble(self, error: StorageError) -> None:
+        if not self.trouble:
+            self.trouble_since = self._clock.now()
+            log.error("ArcticDB takes nothing, facts wait in the journal: %s", error)
+        self.trouble = str(error) or type(error).__name__
+
+    def _all_clear(self) -> None:
+        if self.trouble:
+            log.warning("ArcticDB takes rows again after %s", self.trouble_since)
+            self.trouble, self.trouble_since = "", None

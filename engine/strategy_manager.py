@@ -1,0 +1,166 @@
+"""StrategyManager: the strategies' lives and the queue they report on.
+
+``message_queue`` looks like a ``queue.Queue`` and never blocks a strategy: ``put`` reads what the (mutable) IB objects say
+at that moment, hands the frozen facts to the journal's thread and returns. A message that cannot be read goes to
+quarantine whole, with the reason; ``put`` never raises for its content.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING
+
+from engine.broker.translate import message_facts, raw_text
+from engine.core.events import Quarantined
+from engine.errors import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from engine.core.events import AnyFact
+    from engine.pipeline.intake import Intake
+    from engine.pipeline.keeper import BookKeeper
+    from engine.ports import Clock
+    from engine.strategies import Strategy
+
+log = logging.getLogger(__name__)
+
+_PRUNE_ABOVE = 64
+
+
+def readable(message: object, clock: Clock, door: str) -> list[AnyFact]:
+    """Facts of a message, or the quarantine fact that keeps it whole.
+
+    Args:
+        message: Anything; see the contract for the four kinds that are read.
+        clock: For the time of reception.
+        door: Where it came in, for the quarantine.
+
+    Returns:
+        At least one fact; never raises for the content of ``message``.
+    """
+    now = clock.now()
+    try:
+        return message_facts(message, now)
+    except Unreadable as error:
+        raw = raw_text(message)
+        named = message.get("strategy") if type(message) is dict else None
+        strategy = named[:200] if isinstance(named, str) else ""
+        log.warning("a message went to quarantine: %s", error)
+        return [
+            Quarantined(
+                quarantine_id=uuid.uuid4().hex, reason=str(error), raw=raw, door=door, strategy=strategy, received_at=now
+            )
+        ]
+
+
+class MessageQueue:
+    """What strategies put on; safe from any thread, and never waits for disk, loop or store."""
+
+    def __init__(self, intake: Intake, keeper: BookKeeper, clock: Clock) -> None:
+        """Wire the queue to the intake."""
+        self._intake = intake
+        self._keeper = keeper
+        self._clock = clock
+        self._open: deque[Future[int]] = deque()
+        self._extra_done = 0
+        self._lock = threading.Lock()
+        self.closed = False
+
+    def put(self, message: Mapping[str, object], block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002, ARG002 - queue.Queue's signature
+        """Take a message; what it refers to is read before this returns.
+
+        Args:
+            message: One of the contract's four kinds; anything else goes to quarantine.
+            block: Accepted as ``queue.Queue`` has it; there is never a wait.
+            timeout: Likewise.
+
+        Raises:
+            RuntimeError: The engine has stopped; nothing was accepted, and the broker's replay brings it at the next start.
+        """
+        if self.closed:
+            raise RuntimeError("the engine has stopped; this message was not accepted")
+        self._open.append(self._intake.put(readable(message, self._clock, "queue")))
+        if len(self._open) > _PRUNE_ABOVE and self._lock.acquire(blocking=False):
+            try:
+                self._prune()
+            finally:
+                self._lock.release()
+
+    def put_nowait(self, message: Mapping[str, object]) -> None:
+        """The same as :meth:`put`, which never waits either."""
+        self.put(message)
+
+    def qsize(self) -> int:
+        """Messages that are not in the books yet."""
+        with self._lock:
+            self._prune()
+            return len(self._open)
+
+    def empty(self) -> bool:
+        """True when every message is in the books."""
+        return self.qsize() == 0
+
+    def join(self) -> None:
+        """Block the calling thread (never the engine's loop) until every message put so far is in the books."""
+        for future in list(self._open):
+            self._keeper.wait_applied(future.result())
+
+    def task_done(self) -> None:
+        """Accepted for a ``queue.Queue``'s sake: the engine itself keeps count of what is done.
+
+        Raises:
+            ValueError: Called more often than messages were taken, as ``queue.Queue`` does.
+        """
+        with self._lock:
+            self._prune()
+            if self._open:
+                self._extra_done += 1
+                if self._extra_done <= len(self._open):
+                    return
+        raise ValueError("task_done() called too many times")
+
+    def _prune(self) -> None:
+        seq = self._keeper.seq
+        while self._open:
+            future = self._open[0]
+            if not future.done() or (future.exception() is None and future.result() > seq):
+                return
+            if future.exception() is not None and self._intake.waiting:
+                return
+            self._open.popleft()
+            self._extra_done = max(0, self._extra_done - 1)
+
+
+class StrategyManager:
+    """Starts and stops strategies and owns the queue they report on."""
+
+    def __init__(self, intake: Intake, keeper: BookKeeper, clock: Clock) -> None:
+        """Make the queue; strategies are added with :meth:`add`."""
+        self.message_queue = MessageQueue(intake, keeper, clock)
+        self._strategies: dict[str, Strategy] = {}
+
+    @property
+    def strategies(self) -> dict[str, Strategy]:
+        """Strategy name -> strategy, as added."""
+        return dict(self._strategies)
+
+    def add(self, strategy: Strategy) -> None:
+        """Add a strategy before it is started.
+
+        Raises:
+            ValueError: Its name is taken or reserved.
+        """
+        if strategy.name in self._strategies or strategy.name == "UNASSIGNED" or not strategy.name:
+            raise ValueError(f"strategy name {strategy.name!r} is empty, reserved or taken")
+        strategy.bind(self.message_queue)
+        self._strategies[strategy.name] = strategy
+
+    async def run(self, name: str) -> None:
+        """Live one strategy's life; a strategy that raises is stopped and shown, the others and the books go on."""
+        strategy = self._strategies[name]
+        await strategy.live()

@@ -1,0 +1,1 @@
+"""Books as tables: records and values turned into columns and DataFrames. Pure; nothing here decides about money."""
