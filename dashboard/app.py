@@ -147,7 +147,7 @@ class Shell:
             self.body,
             sizing_mode="stretch_width",
             margin=0,
-            styles={"padding": "14px 18px 40px", "box-sizing": "border-box", "flex": "0 0 auto"},
+            styles={"padding": "14px 18px 40px", "box-sizing": "border-box", "max-height": "none"},
         )
         return pmui.Page(
             title="Fillbook",
@@ -195,7 +195,14 @@ class Shell:
         now = datetime.now(UTC)
         curves = frames.equity_curves(picture.table("equity"))
         today = frames.pnl_today(picture.table("positions"), curves, day_start(now))
-        self.pulse.say(strip(picture, today, now, self.engine.settings.base_currency))
+        self.pulse.say(
+            strip(
+                picture,
+                today,
+                now,
+                frames.base_currency(picture.table("positions"), self.engine.settings.base_currency),
+            )
+        )
         self._offer(picture)
         shown = picture if self._past is None else self._past
         self.state.picture = shown

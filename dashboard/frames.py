@@ -87,6 +87,18 @@ def _number(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     return pd.to_numeric(frame[name], errors="coerce").astype("float64")
 
 
+def base_currency(positions: pd.DataFrame | None, configured: str) -> str:
+    """The currency that base amounts are in: as configured, else the one all positions name, else the word ``base``."""
+    if configured:
+        return configured
+    named = (
+        set()
+        if positions is None or "base_currency" not in positions
+        else set(positions["base_currency"].dropna()) - {""}
+    )
+    return str(named.pop()) if len(named) == 1 else "base"
+
+
 # --- positions --------------------------------------------------------------------------------------------------------
 
 POSITION_TEXTS = ("strategy", "account", "instrument", "sec_type", "currency")
@@ -363,6 +375,8 @@ def order_label(record: Mapping[str, Any]) -> str:
 # --- breaks and the rest ----------------------------------------------------------------------------------------------
 
 BREAK_TEXTS = ("state", "account", "instrument", "owner", "note", "break_id")
+BREAK_NAMES = {"status": "state", "qty": "quantity", "explained_qty": "explained", "residual_qty": "residual"}
+"""Stored column names -> the names on the screen."""
 BREAK_NUMBERS = ("residual", "quantity", "explained", "value_at_risk_base", "runs", "age_s", "con_id")
 
 
@@ -372,8 +386,7 @@ def breaks_table(frame: pd.DataFrame | None, *, account: str = "", now: datetime
     if source.empty:
         return tidy(None, BREAK_TEXTS, (*BREAK_NUMBERS, "age_min"), ("first_seen", "last_changed"))
     source = with_instrument(source)
-    if "state" not in source and "status" in source:
-        source = source.rename(columns={"status": "state"})
+    source = source.rename(columns={old: new for old, new in BREAK_NAMES.items() if new not in source})
     if "break_id" not in source:
         source = source.assign(break_id=[f"{a}:{c}" for a, c in zip(source["account"], source["con_id"], strict=True)])
     if "first_seen" in source:

@@ -92,6 +92,7 @@ class Grid(Viewer):
             }
             or False,
             editors=dict.fromkeys(columns),
+            sortable=not fit,
             show_index=False,
             layout="fit_columns" if fit else "fit_data_stretch",
             pagination="local",

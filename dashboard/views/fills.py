@@ -16,7 +16,7 @@ from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, section, text
 from dashboard.picture import Picture
 
-PAGE: Final = 50
+PAGE: Final = 25
 SORTS: Final = {
     "Newest first": "-timestamp",
     "Oldest first": "timestamp",

@@ -44,7 +44,7 @@ class Overview(Screen):
                 "realized": Column("Realized", "whole"),
                 "unrealized": Column("Unrealized", "whole"),
                 "fees": Column("Fees", "amount"),
-                "unknown": Column("Not valued", "count", width=84),
+                "unknown": Column("No mark", "count", width=66),
             },
             empty="No strategy has traded yet",
             fit=True,
@@ -143,13 +143,15 @@ class Overview(Screen):
     def _tiles(self, picture: Picture, today: dict[str, float]) -> str:
         positions = frames.chosen(picture.table("positions"), account=self.state.account)
         breaks = frames.chosen(picture.table("breaks"), account=self.state.account)
-        base = self.desk.engine.settings.base_currency or "base"
+        base = frames.base_currency(positions, self.desk.engine.settings.base_currency)
         net, unknown = theme.partial_sum(frames.net_pnl(positions))
         earned, _ = theme.partial_sum(today.values())
         risk = float(breaks["value_at_risk_base"].sum(skipna=False)) if "value_at_risk_base" in breaks else 0.0
         entries = [
-            tile(f"P&L today ({base})", theme.partial_text(earned, unknown), _unknown(unknown), _sign(earned)),
-            tile(f"P&L in all ({base})", theme.partial_text(net, unknown), _unknown(unknown), _sign(net)),
+            tile(
+                f"P&L today ({base})", theme.partial_text(earned, unknown, decimals=0), _unknown(unknown), _sign(earned)
+            ),
+            tile(f"P&L in all ({base})", theme.partial_text(net, unknown, decimals=0), _unknown(unknown), _sign(net)),
             tile(
                 "Open breaks",
                 str(len(breaks)),
