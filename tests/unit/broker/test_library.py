@@ -1,0 +1,71 @@
+"""The client library is imported once, from any thread, and never into a patched asyncio."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine.broker.library import load_library, refuse_patched_asyncio
+from engine.errors import BrokerUnavailable
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_an_unknown_library_is_refused():
+    with pytest.raises(BrokerUnavailable, match="no client library"):
+        load_library("ibapi")
+
+
+def test_a_library_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ib_async", None)
+    with pytest.raises(BrokerUnavailable, match="not installed"):
+        load_library("ib_async")
+
+
+def test_a_patched_asyncio_is_refused(monkeypatch):
+    refuse_patched_asyncio()
+    monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
+    with pytest.raises(AssertionError, match="nest_asyncio"):
+        refuse_patched_asyncio()
+
+
+def test_the_first_import_may_happen_in_a_thread_without_an_event_loop():
+    code = """
+import threading, warnings
+warnings.simplefilter("error")
+from engine.broker.library import load_library
+found = []
+worker = threading.Thread(target=lambda: found.append(load_library().IB))
+worker.start(); worker.join()
+assert found and load_library().IB is found[0]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_translating_needs_no_client_library():
+    code = """
+import sys
+import engine.broker.translate
+assert not {"ib_insync", "ib_async", "eventkit", "asyncio"} & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_threads_that_load_at_the_same_time_get_the_same_module():
+    found = []
+    workers = [threading.Thread(target=lambda: found.append(load_library())) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(found) == 4
+    assert len({id(module) for module in found}) == 1
