@@ -88,14 +88,18 @@ async def test_an_orders_life_is_told_with_what_the_library_made_up_marked_f66_f
             assert (last.status, last.local, last.account) == ("Cancelled", False, "DU1")
 
 
-async def test_a_reject_is_told_with_its_reason_by_both_f68():
+async def test_a_rejected_order_is_inactive_and_fills_nothing_f68_f69():
     with gateway(master_client_id=OURS, accounts=("DU1",)) as host:
         host.gateway.faults.run("reject_next", reason="insufficient margin")
         async with linked(host.port) as link, strategy(host.port) as (library, ib, messages):
             ib.placeOrder(library.Stock("AAPL", "SMART", "USD"), library.MarketOrder("BUY", 5))
-            await until(lambda: [s for s in facts_of(messages, OrderUpdate) if s.error_code == 201], lambda: messages)
-            assert "margin" in [s for s in facts_of(messages, OrderUpdate) if s.error_code == 201][-1].message
-            assert link.of(Fill) == []
+            await until(lambda: [s for s in facts_of(messages, OrderUpdate) if s.status == "Inactive"])
+            await until(lambda: link.of(OrderUpdate, status="Inactive"))
+            if CLIENT == "ib_insync":
+                # ib_async holds an inactive order for done, and does not pass the error on that follows it.
+                rejects = await until(lambda: [s for s in facts_of(messages, OrderUpdate) if s.error_code == 201])
+                assert "margin" in rejects[-1].message
+            assert link.of(Fill) == facts_of(messages, Fill) == []
 
 
 async def test_quarantined_messages_of_real_objects_can_be_read_again():
