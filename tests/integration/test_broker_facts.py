@@ -1,11 +1,13 @@
 """Everything that IB tells becomes a fact, once, whatever the client library makes of it."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from engine.core.events import Commission, Fill, InstrumentDescribed, OrderUpdate, RateSeen
+from engine.broker.translate import facts_from_raw
+from engine.core.events import Commission, Fill, InstrumentDescribed, OrderUpdate, Quarantined, RateSeen
 from tests.integration.broker_kit import desk, gateway, linked, until
 
 pytestmark = pytest.mark.client
@@ -222,3 +224,57 @@ async def test_a_tap_that_fails_is_made_good_by_the_sweep_f8(host):
         link.broker.sweep(link.broker._session)
         (fill,) = link.of(Fill)
         assert (fill.exec_id, fill.quantity) == (exec_id, Decimal(10))
+
+
+async def test_what_cannot_be_decoded_is_quarantined_whole_once_and_harms_nothing_f9(host):
+    async with linked(host.port) as link:
+        decoder = link.broker._session.ib.client.decoder
+        garbage = (
+            ["11", "-1", "7", "265598", "AAPL"],  # an execution cut short
+            ["59", "1"],
+            ["5", "7", "not", "an", "order"],
+            ["10", "nonsense"],
+            ["3", "x"],
+            ["4", "2", "not a number", "201", "text"],
+            ["7", "8", "1"],
+            ["55", "1", "not a number"],
+            ["61", "3", "DU1"],
+        )
+        for fields in (*garbage, *garbage):
+            decoder.interpret(list(fields))
+        for fields in ([], ["9999"], ["not a number"]):
+            decoder.interpret(fields)
+        quarantined = link.of(Quarantined)
+        assert len(quarantined) == len(garbage)
+        assert {fact.door for fact in quarantined} == {"wrapper"}
+        for fact, fields in zip(quarantined, garbage, strict=True):
+            assert json.loads(fact.raw) == {"wire": fields}
+            assert fact.reason
+        exec_id = await desk(host, "manual_trade", symbol="AAPL", quantity=3)
+        await until(lambda: link.of(Fill, exec_id=exec_id))
+
+
+async def test_an_execution_without_an_account_is_quarantined_and_readable_after_a_fix(host):
+    async with linked(host.port) as link:
+        contract = "265598|AAPL|STK||0|||NASDAQ|USD|AAPL|NMS"
+        report = "a.1.01.01|20240301-15:30:00||NASDAQ|BOT|3|187.23|77|0|0|3|187.23|||||0"
+        link.broker._session.taps.read(f"11|-1|5|{contract}|{report}".split("|"))
+        (fact,) = link.of(Quarantined)
+        assert "acctNumber" in fact.reason
+        mended = json.loads(fact.raw)
+        mended["wire"][16] = "DU1"
+        (fill,) = facts_from_raw(json.dumps(mended), fact.received_at)
+        assert (fill.account, fill.quantity, fill.source) == ("DU1", Decimal(3), "live")
+
+
+async def test_facts_keep_the_order_of_arrival_also_within_one_packet_f32(host):
+    async with linked(host.port) as link:
+
+        def at_once():
+            host.gateway.loop.call_soon_threadsafe(
+                lambda: [host.gateway.faults.manual_trade("AAPL", number) for number in range(1, 21)]
+            )
+
+        at_once()
+        await until(lambda: len(link.of(Fill)) == 20)
+        assert [int(fill.quantity) for fill in link.of(Fill)] == list(range(1, 21))
