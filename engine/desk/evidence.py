@@ -64,7 +64,6 @@ class _Gathered:
     ) -> None:
         with lock:
             recent = books.fills(since=now - _WINDOW)
-            loose = books.fills(strategy=UNASSIGNED)
             orders = books.orders()
             assignments = in_force_of(books)
         self.now = now
@@ -74,13 +73,18 @@ class _Gathered:
         self.marks = broker.marks()
         self.external = external
         self.assignments = assignments
-        self.fills = _by_key({(r.strategy, r.fill.account, r.fill.exec_id): r for r in (*recent, *loose)}.values())
+        wanted = picture.comparison.found.keys()
+        near = {
+            (r.strategy, r.fill.account, r.fill.exec_id): r for r in (*recent, *picture.loose) if key_of(r) in wanted
+        }
+        self.fills = _by_key(near.values())
         self.orders: dict[Key, list[OrderRecord]] = {}
         for order in orders:
             if order.update.instrument is not None:
                 self.orders.setdefault((order.update.account, order.update.instrument.con_id), []).append(order)
         self.books: dict[Key, list[PositionRecord]] = {}
         for position in picture.positions:
+            # Every book of an option's underlying may matter, so all are kept; a dictionary of lists is cheap.
             self.books.setdefault((position.account, position.instrument_key), []).append(position)
         self.own_clients = frozenset(
             {settings.ib_client_id, *(r.fill.client_id for r in recent if r.strategy != UNASSIGNED)}

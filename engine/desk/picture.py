@@ -34,6 +34,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         answers: The broker's, one per account.
         positions: Every book, copied.
         costs: Net open cost per key, instrument currency.
+        loose: Executions in UNASSIGNED, current state each; only where anything is unassigned.
         in_force: Ids of the assignments that the copied books contain.
     """
 
@@ -42,6 +43,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     net: dict[Key, Decimal]
     costs: dict[Key, Decimal]
     comparison: Comparison
+    loose: list[FillRecord]
     in_force: frozenset[str]
 
 
@@ -50,6 +52,8 @@ def take_picture(books: Books, lock: Lock, answers: Sequence[AccountSnapshot], t
     with lock:
         net = books.net()
         positions = books.positions()
+        any_loose = any(p.quantity for p in books.positions(strategy=UNASSIGNED))
+        unowned = books.fills(strategy=UNASSIGNED) if any_loose else []
         in_force = frozenset(a.assignment_id for a in in_force_of(books))
     costs: dict[Key, Decimal] = {}
     loose: dict[Key, Decimal] = {}
@@ -72,7 +76,13 @@ def take_picture(books: Books, lock: Lock, answers: Sequence[AccountSnapshot], t
         open_costs={key: cost for key, cost in costs.items() if key not in two_sided},
     )
     return Picture(
-        answers=tuple(answers), positions=positions, net=net, costs=costs, comparison=comparison, in_force=in_force
+        answers=tuple(answers),
+        positions=positions,
+        net=net,
+        costs=costs,
+        comparison=comparison,
+        loose=unowned,
+        in_force=in_force,
     )
 
 
@@ -98,7 +108,6 @@ def circumstances(
     since = min(asked) - timedelta(seconds=2 * settle_s) if asked else None
     with lock:
         latest = books.fills(since=since) if since is not None and picture.comparison.found else []
-        loose = books.fills(strategy=UNASSIGNED) if any(d.unassigned for d in picture.comparison.found.values()) else []
         assigned = {(a.account, a.instrument.con_id): (a.assignment_id, a.received_at) for a in in_force_of(books)}
     flight: dict[Key, list[Decimal]] = {}
     for record in sorted(latest, key=lambda r: r.fill.received_at):
@@ -112,7 +121,7 @@ def circumstances(
     return Circumstances(
         activity=activity,
         in_flight=lambda key: lag_sums(flight.get(key, ())),
-        urgent=frozenset(key_of(r) for r in loose if r.state == "active" and r.fill.liquidation),
+        urgent=frozenset(key_of(r) for r in picture.loose if r.state == "active" and r.fill.liquidation),
         assigned=assigned,
         value_at_risk=valuer(books, broker, picture),
         deferred=deferred,

@@ -25,7 +25,7 @@ from engine.core.snapshot import AccountSnapshot, Confirmed, Unknown
 from engine.desk.books import Books
 from engine.desk.evidence import explain_breaks
 from engine.desk.picture import Lock, Picture, circumstances, rate_of, since_copied, take_picture, unknown_accounts
-from engine.desk.rows import Columns, StoreRows, break_columns, run_columns, symbol_changes
+from engine.desk.rows import Columns, StoreRows, break_columns, run_columns
 from engine.errors import BrokerError, BrokerUnavailable
 from engine.ports import Broker, Clock
 from engine.recon.breaks import Break, BreakBook, BreakChange, Policy
@@ -33,12 +33,14 @@ from engine.recon.calendar import region_of, reset_window
 from engine.recon.cause import Explanation
 from engine.recon.compare import Difference, Excluded, Key, exclusion
 from engine.recon.evidence import StatementItem
+from engine.recon.row import Valuation
 from engine.recon.softlock import Lockout, lockouts
-from engine.recon.table import Row, Valuation, columns_of, reconciled_rows
+from engine.recon.table import Built, ReconciledTable
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 _MOMENT_S: Final = 0.05
+_BREATH: Final = 100
 
 
 class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +122,7 @@ class Reconciler:
         self._good: dict[str, tuple[Confirmed, Picture]] = {}
         self._current: asyncio.Task[ReconcileResult] | None = None
         self._next: asyncio.Task[ReconcileResult] | None = None
-        self._stored: dict[tuple[str, str], tuple[Row, ...]] = {}
+        self._table = ReconciledTable()
         self._counter = 0
         self._untold: list[BreakChange] = []
         self.turn = asyncio.Lock()
@@ -223,15 +225,14 @@ class Reconciler:
             raise BrokerUnavailable(f"no complete answer of the broker, nothing was changed ({why})")
         async with self.turn:
             picture, notes = await self._look(answers)
-            rows, changes = await asyncio.to_thread(self._advance, run_id, picture, now)
-            columns = await asyncio.to_thread(columns_of, rows)
+            table, changes = await asyncio.to_thread(self._advance, run_id, picture, now)
         opened = tuple(self.breaks())
         self.last = result = ReconcileResult(
             run_id=run_id,
             at=now,
             status="breaks" if opened else "square",
             square=not picture.comparison.found,
-            columns=columns,
+            columns=table.columns,
             breaks=opened,
             settling=sum(b.state == "settling" for b in self._book.breaks.values()),
             accounts=len(answers) - len(unknown),
@@ -243,7 +244,7 @@ class Reconciler:
             changes=tuple(changes),
             notes=tuple(notes),
         )
-        await self._store(result, rows, answers)
+        await self._store(result, table, answers)
         if self._on_change is not None and changes:
             self._on_change(changes)
         return result
@@ -279,7 +280,7 @@ class Reconciler:
         known = self._book.breaks.get(f"{seen.account}:{seen.con_id}")
         return known is None or not (known.state in {"confirmed", "explained"} and known.difference == seen.difference)
 
-    def _advance(self, run_id: str, picture: Picture, now: datetime) -> tuple[list[Row], list[BreakChange]]:
+    def _advance(self, run_id: str, picture: Picture, now: datetime) -> tuple[Built, list[BreakChange]]:
         about = circumstances(
             self._ledger,
             self._lock,
@@ -295,7 +296,7 @@ class Reconciler:
         for answer in picture.answers:
             if isinstance(answer, Confirmed):
                 self._good[answer.account] = (answer, picture)
-        rows = reconciled_rows(
+        table = self._table.build(
             run_id=run_id,
             at=now,
             positions=picture.positions,
@@ -309,7 +310,7 @@ class Reconciler:
                 base=self._broker.base_currency,
             ),
         )
-        return rows, changes
+        return table, changes
 
     def _explained(self, picture: Picture, now: datetime) -> list[BreakChange]:
         opened = [b for b in self._book.breaks.values() if b.is_open]
@@ -373,7 +374,7 @@ class Reconciler:
 
     # --- keeping --------------------------------------------------------------------------------------------------
 
-    async def _store(self, result: ReconcileResult, rows: Sequence[Row], answers: Sequence[AccountSnapshot]) -> None:
+    async def _store(self, result: ReconcileResult, table: Built, answers: Sequence[AccountSnapshot]) -> None:
         await self._record_run(
             result.run_id,
             result.status,
@@ -389,11 +390,12 @@ class Reconciler:
         if result.changes:
             columns = break_columns(result.changes, result.run_id)
             await self._put("reconciliations", "breaks", columns, [c.at for c in result.changes])
-        changed = await asyncio.to_thread(symbol_changes, rows, self._stored)
-        for (account, symbol), group in changed.items():
-            await self._put("portfolio", f"{account}/{symbol}", columns_of(group), [result.at] * len(group))
-            self._stored[account, symbol] = group
-        await self._put("portfolio", "aggregated", result.columns, [result.at] * len(rows))
+        for number, (account, symbol) in enumerate(table.changed):
+            columns = table.symbol_columns(account, symbol)
+            await self._put("portfolio", f"{account}/{symbol}", columns, [result.at] * len(columns["qty"]))
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)  # a first run may have many thousand symbols to hand over
+        await self._put("portfolio", "aggregated", result.columns, [result.at] * len(result.columns["qty"]))
 
     async def _record_run(
         self,

@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from engine.core.snapshot import AccountSnapshot, Confirmed
 from engine.recon.breaks import BreakChange
-from engine.recon.table import COLUMNS, Row
 
 Columns = dict[str, list[Any]]
 StoreRows = Callable[[str, str, Columns, list[datetime]], object]
 """``(library, symbol, columns, recorded_at of each row)``; appends, or replaces when the symbol is a snapshot."""
-
-_PASSING: Final = frozenset(
-    {
-        "run_id",
-        "timestamp",
-        "market_price",
-        "market_value",
-        "unrealized_pnl",
-        "rate",
-        "extra",
-        "market_value_base",
-        "unrealized_pnl_base",
-        "realized_pnl_base",
-        "commission_base",
-    }
-)
-"""What moves with the market alone: a symbol of which only these changed is not stored again."""
-_LASTING: Final = tuple(i for i, name in enumerate(COLUMNS) if name not in _PASSING)
-_ACCOUNT: Final = COLUMNS.index("account")
-_SYMBOL: Final = COLUMNS.index("symbol")
-
-
-def symbol_changes(
-    rows: Iterable[Row], stored: Mapping[tuple[str, str], tuple[Row, ...]]
-) -> dict[tuple[str, str], tuple[Row, ...]]:
-    """Groups of rows per (account, symbol) that differ from what was stored last, prices aside."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row[_ACCOUNT], row[_SYMBOL]), []).append(row)
-    return {
-        name: tuple(group)
-        for name, group in groups.items()
-        if name not in stored or _lasting(group) != _lasting(stored[name])
-    }
-
-
-def _lasting(group: Sequence[Row]) -> str:
-    # As text, because NaN differs from itself.
-    return repr([[row[i] for i in _LASTING] for row in group])
 
 
 def run_columns(

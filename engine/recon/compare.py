@@ -21,6 +21,7 @@ way, and it is the same break.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -115,6 +116,7 @@ def exclusion(account: str, instrument: Instrument | None) -> str:
     return ""
 
 
+@functools.lru_cache(maxsize=4096)
 def is_advisor_account(account: str) -> bool:
     """True for an advisor's master (``F123``, ``DF123``) and for aggregates (``F123A``, F79c)."""
     return _ADVISOR.match(account) is not None
