@@ -106,7 +106,7 @@ class Grid(Viewer):
                 "columnDefaults": {"maxInitialWidth": 210},
             },
             css_classes=["one-page"],
-            name=label,
+            label=label,
         )
         self.note = pn.pane.HTML(
             "",

@@ -57,6 +57,11 @@ def text(html: str = "", **params: Any) -> pn.pane.HTML:
     )
 
 
+def progress() -> pn.pane.HTML:
+    """A bar that says that something takes its time; invisible until it does."""
+    return text('<progress aria-label="In progress" style="width:100%;height:8px"></progress>', visible=False)
+
+
 def section(title: str, *objects: Any, **params: Any) -> pn.Column:
     """A card with a heading."""
     styles = CARD | params.pop("styles", {})

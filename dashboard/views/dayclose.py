@@ -13,7 +13,7 @@ from panel.viewable import Viewable
 
 from dashboard import frames
 from dashboard.grid import Column, Grid
-from dashboard.parts import Screen, notice, pairs, section, side_by_side, text
+from dashboard.parts import Screen, notice, pairs, progress, section, side_by_side, text
 from dashboard.picture import Picture
 
 
@@ -46,7 +46,7 @@ class DayClose(Screen):
         self.load = pmui.Button(
             label="Import the statement", variant="contained", disabled=True, visible=acts, on_click=self._import
         )
-        self.progress = pmui.LinearProgress(visible=False, sizing_mode="stretch_width")
+        self.progress = progress()
         self.read = text()
         self.flex.param.watch(self._dropped, "value")
         self.closes = Grid(

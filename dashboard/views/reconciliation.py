@@ -13,7 +13,7 @@ from panel.viewable import Viewable
 
 from dashboard import frames
 from dashboard.grid import Column, Grid
-from dashboard.parts import Screen, notice, pairs, section, side_by_side, text
+from dashboard.parts import Screen, notice, pairs, progress, section, side_by_side, text
 from dashboard.picture import Picture
 from dashboard.theme import BREAK_WORDS, duration_text, escape, quantity_text
 from dashboard.views.assign_dialog import AssignDialog
@@ -43,7 +43,7 @@ class Reconciliation(Screen):
         self.clear = pmui.Button(
             label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
         )
-        self.progress = pmui.LinearProgress(visible=False, sizing_mode="stretch_width")
+        self.progress = progress()
         self.result = text()
         self.grid = Grid(
             "Breaks",

@@ -11,5 +11,7 @@ from dashboard import app, host  # noqa: E402
 from engine.settings import Settings  # noqa: E402
 from fake_engine import LivelyEngine  # noqa: E402
 
-home = host.get(lambda: LivelyEngine(Settings(strategies="ALPHA,BETA", viewers=os.environ.get("FAKE_VIEWERS", "")), rehearsal=True))
+home = host.get(
+    lambda: LivelyEngine(Settings(strategies="ALPHA,BETA", viewers=os.environ.get("FAKE_VIEWERS", "")), rehearsal=True)
+)
 app.open_page(home.engine, home.hub)

@@ -475,9 +475,19 @@ class FakeFaults:
                 label="Manual trade",
                 group="Trades",
                 help="A trade by hand, without an order reference.",
-                parameters=(Parameter("symbol", "text", "AAPL"), Parameter("quantity", "number", 10), Parameter("account", "text", None)),
+                parameters=(
+                    Parameter("symbol", "text", "AAPL"),
+                    Parameter("quantity", "number", 10),
+                    Parameter("account", "text", None),
+                ),
             ),
-            FaultInfo(name="cut", label="Cut the socket", group="Connection", help="In the middle of a message.", parameters=()),
+            FaultInfo(
+                name="cut",
+                label="Cut the socket",
+                group="Connection",
+                help="In the middle of a message.",
+                parameters=(),
+            ),
         ]
 
     def run(self, name, **parameters):

@@ -1,0 +1,363 @@
+"""Set a param, read a param: what the screens show and do, without a browser."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from fake_engine import ACCOUNTS, HOSTILE, FakeEngine
+
+from dashboard.app import ALL_STRATEGIES, SCREENS, Shell
+from dashboard.hub import Hub
+from dashboard.model import SessionState, read_moment
+from dashboard.pulse import broker_chip, square_badge, strip
+from dashboard.roles import is_loopback, role_of
+from dashboard.views.assign_dialog import AssignDialog, decimal_of, preview_html
+from dashboard.views.assignments import journal_table
+from engine.errors import BadRequest, BrokerUnavailable
+from engine.settings import Settings
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+ALIVE = [key for key in SCREENS if key != "rehearsal"]
+
+
+@pytest.mark.parametrize("view", ALIVE)
+async def test_every_screen_draws_the_books(view, open_shell, show):
+    screen = show(open_shell(), view)
+    assert screen.errors.object == ""
+
+
+@pytest.mark.parametrize("view", ALIVE)
+async def test_every_screen_has_an_empty_state(view, engine, open_shell, show):
+    books = engine.portfolio_manager
+    books.rows, books.order_rows, books.books, books.residuals, books.held = [], [], {}, {}, []
+    for name in ("positions", "portfolio", "orders", "breaks", "fills", "fees_pending", "equity", "findings", "locks"):
+        setattr(books, name, lambda *_, **__: pd.DataFrame())
+    books.fills_page = lambda **_: (pd.DataFrame(), 0)
+    assert show(open_shell(), view).errors.object == ""
+
+
+@pytest.mark.parametrize("view", ALIVE)
+async def test_no_text_of_a_message_becomes_html(view, open_shell, show):
+    screen = show(open_shell(), view)
+    for pane in screen.body.select(lambda part: hasattr(part, "object") and isinstance(part.object, str)):
+        assert "<img" not in pane.object
+    for table in screen.body.select(lambda part: hasattr(part, "formatters")):
+        texts = [name for name in table.value if table.value[name].dtype == object and name not in table.hidden_columns]
+        assert all(table.formatters.get(name) == "plaintext" for name in texts)
+
+
+@pytest.mark.parametrize("view", ALIVE)
+async def test_every_field_and_button_has_a_name(view, open_shell, show):
+    screen = show(open_shell(), view)
+    for widget in screen.body.select(lambda part: hasattr(part, "label") and hasattr(part, "disabled")):
+        assert widget.label or widget.name, widget
+
+
+async def test_the_rehearsal_exists_only_with_the_simulated_gateway(open_shell, show):
+    assert "rehearsal" not in open_shell().keys
+    shell = Shell(FakeEngine(rehearsal=True), Hub(FakeEngine(rehearsal=True)))
+    assert "rehearsal" in shell.keys
+    real = open_shell()
+    real.state.view = "rehearsal"
+    assert real._key() == "overview"
+
+
+async def test_a_fault_is_made_to_happen_with_what_was_typed():
+    engine = FakeEngine(rehearsal=True)
+    shell = Shell(engine, Hub(engine))
+    shell.state.view = "rehearsal"
+    screen = shell.screens["rehearsal"]
+    screen._inputs["quantity"].value = "-25"
+    await screen._inject(None)
+    assert engine.gateway.faults.happened == [("manual_trade", {"symbol": "AAPL", "quantity": "-25"})]
+    screen._inputs["symbol"].value = "NONE"
+    await screen._inject(None)
+    assert "no such symbol" in screen.outcome.object
+
+
+def test_a_view_that_does_not_exist_is_the_overview():
+    assert SessionState(view="<script>").shown == "overview"
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "<b>"])
+def test_a_moment_that_cannot_be_read_is_none(text):
+    assert read_moment(text) is None
+
+
+def test_a_moment_without_a_zone_is_utc():
+    assert read_moment("2026-03-04 12:00") == NOW
+    assert read_moment("2026-03-04T13:00+01:00") == NOW
+
+
+async def test_choosing_a_strategy_filters_the_screen_and_stands_in_the_state(open_shell, show):
+    shell = open_shell()
+    screen = show(shell, "positions")
+    shell.draw(shell.state.picture)
+    shell.strategy.value = "BETA"
+    assert shell.state.strategy == "BETA"
+    assert set(screen.books.table.value["strategy"]) == {"BETA"}
+    shell.strategy.value = ALL_STRATEGIES
+    assert shell.state.strategy == ""
+
+
+async def test_a_table_holds_still_while_a_row_is_selected(engine, open_shell, show):
+    shell = open_shell()
+    screen = show(shell, "reconciliation")
+    before = screen.grid.table.value
+    screen.grid.table.selection = [0]
+    engine.portfolio_manager.residuals.clear()
+    engine.bump()
+    show(shell, "reconciliation")
+    assert screen.grid.table.value is before
+    assert screen.grid.note.visible
+    screen.grid.release()
+    assert len(screen.grid.table.value) == 0
+
+
+async def test_a_table_is_sent_again_only_when_something_shown_changed(open_shell, show):
+    shell = open_shell()
+    screen = show(shell, "quarantine")
+    before = screen.grid.table.value
+    screen.forget()
+    screen.draw(shell.state.picture)
+    assert screen.grid.table.value is before
+
+
+async def test_selecting_an_order_lights_its_bars_and_shows_its_story(open_shell, show):
+    screen = show(open_shell(), "orders")
+    screen.grid.table.selection = [0]
+    key = screen.grid.selected.iloc[0]["order_key"]
+    lit = {screen.source.data["order_key"][i] for i in screen.source.selected.indices}
+    assert lit == {key}
+    assert screen.story_box.visible
+    assert len(screen.story.table.value) >= 2
+
+
+async def test_tapping_a_bar_selects_its_order_in_the_table(open_shell, show):
+    screen = show(open_shell(), "orders")
+    screen.source.selected.indices = [3]
+    assert screen.grid.selected.iloc[0]["order_key"] == screen.source.data["order_key"][3]
+
+
+async def test_a_screen_that_cannot_be_drawn_says_so_and_the_strip_goes_on(open_shell, show, monkeypatch):
+    shell = open_shell()
+    screen = show(shell, "overview")
+    monkeypatch.setattr(screen, "refresh", lambda _: 1 / 0)
+    shell.draw(shell.state.picture)
+    assert "cannot be drawn" in screen.errors.object
+
+
+async def test_reconcile_now_says_how_it_went(engine, open_shell, show):
+    screen = show(open_shell(), "reconciliation")
+    await screen._reconcile(None)
+    assert engine.portfolio_manager.acts == [("reconcile", {"operator": "local operator"})]
+    assert "2 open breaks" in screen.result.object
+
+
+async def test_reconcile_now_says_that_nothing_was_changed_when_ib_is_away(engine, open_shell, show):
+    async def away(operator):
+        raise BrokerUnavailable("IB gave no complete answer: timed out")
+
+    engine.portfolio_manager.reconcile_positions = away
+    screen = show(open_shell(), "reconciliation")
+    await screen._reconcile(None)
+    assert "nothing was changed" in screen.result.object
+    assert not screen.now.disabled
+
+
+def choose(screen, row=0):
+    screen.grid.table.selection = [row]
+    screen._assign(None)
+    return screen.dialog
+
+
+async def test_a_residual_is_assigned_after_a_preview_and_with_a_reason(engine, open_shell, show):
+    dialog = choose(show(open_shell(), "reconciliation"))
+    assert dialog.dialog.open
+    assert dialog.strategies[0].value == "ALPHA"
+    assert dialog.quantities[0].value == "50"
+    assert dialog.confirm.disabled
+    await dialog._preview(None)
+    assert "Before and after" in dialog.preview.object
+    assert not dialog.confirm.disabled
+    await dialog._confirm(None)
+    assert "reason is needed" in dialog.outcome.object
+    assert engine.portfolio_manager.acts == []
+    dialog.reason.value = "bought by hand"
+    await dialog._confirm(None)
+    act, what = engine.portfolio_manager.acts[0]
+    assert act == "assign"
+    assert what["split"] == {"ALPHA": decimal_of("50")}
+    assert what["reason"] == "bought by hand"
+    assert what["price"] == decimal_of("189.5")
+    assert not dialog.dialog.open
+
+
+async def test_changing_the_split_asks_for_a_new_preview(open_shell, show):
+    dialog = choose(show(open_shell(), "reconciliation"))
+    await dialog._preview(None)
+    dialog.quantities[0].value = "30"
+    assert dialog.confirm.disabled
+    assert "left over +20" in dialog.sum.object
+
+
+async def test_a_residual_that_changed_in_the_meantime_is_not_assigned(engine, open_shell, show):
+    dialog = choose(show(open_shell(), "reconciliation"))
+    await dialog._preview(None)
+    dialog.reason.value = "x"
+    engine.portfolio_manager.residuals[(ACCOUNTS[0], 265598)] = 60.0
+    await dialog._confirm(None)
+    assert "has changed" in dialog.outcome.object
+    assert engine.portfolio_manager.acts == []
+
+
+async def test_several_residuals_are_taken_one_after_the_other(engine, open_shell, show):
+    screen = show(open_shell(), "reconciliation")
+    screen.grid.table.selection = [0, 1]
+    screen._assign(None)
+    for _ in range(2):
+        await screen.dialog._preview(None)
+        screen.dialog.reason.value = "both by hand"
+        await screen.dialog._confirm(None)
+    assert [act for act, _ in engine.portfolio_manager.acts] == ["assign", "assign"]
+    assert engine.portfolio_manager.residuals == {}
+
+
+@pytest.mark.parametrize(
+    ("strategies", "quantities", "words"),
+    [
+        (["ALPHA", "ALPHA"], ["1", "2"], "named twice"),
+        (["ALPHA"], [""], "belong together"),
+        (["ALPHA"], ["many"], "not a number"),
+        (["ALPHA"], ["NaN"], "not a number"),
+    ],
+)
+async def test_a_split_that_makes_no_sense_is_refused_in_words(open_shell, strategies, quantities, words):
+    dialog = AssignDialog(open_shell().desk, on_done=lambda: None)
+    for widget, value in zip(dialog.strategies, strategies, strict=False):
+        widget.value = value
+    for widget, value in zip(dialog.quantities, quantities, strict=False):
+        widget.value = value
+    with pytest.raises(BadRequest, match=words):
+        dialog.split()
+
+
+async def test_a_viewer_sees_no_acts_and_cannot_act(engine, open_shell, show):
+    shell = open_shell("bob", viewers="bob")
+    screen = show(shell, "reconciliation")
+    assert not screen.now.visible
+    assert not screen.assign.visible
+    await screen._reconcile(None)
+    assert engine.portfolio_manager.acts == []
+    assert "may look, not act" in shell.said[0][1]
+
+
+async def test_nobody_acts_on_the_past(engine, open_shell, show):
+    shell = open_shell()
+    screen = show(shell, "reconciliation")
+    with shell.state.param.update():
+        shell.state._param__private.values["as_of"] = "2026-03-04T12:00+00:00"
+    await screen._reconcile(None)
+    assert engine.portfolio_manager.acts == []
+    assert "shows the past" in shell.said[-1][1]
+
+
+async def test_an_assignment_is_reversed_with_a_reason(engine, open_shell, show):
+    shell = open_shell()
+    await engine.portfolio_manager.assign_residual(ACCOUNTS[0], 265598, {"ALPHA": 50}, operator="ann", reason="r")
+    screen = show(shell, "assignments")
+    screen.journal.table.selection = [0]
+    assert not screen.reverse.disabled
+    await screen._reverse(None)
+    assert "reason is needed" in shell.said[-1][1]
+    screen.why.value = "wrong strategy"
+    await screen._reverse(None)
+    assert engine.portfolio_manager.acts[-1][0] == "reverse"
+    assert engine.portfolio_manager.residuals[(ACCOUNTS[0], 265598)] == 50.0
+
+
+def test_an_entry_that_another_one_reverses_is_shown_as_reversed():
+    rows = [
+        {"assignment_id": "a", "reverses": "", "recorded_at": NOW},
+        {"assignment_id": "b", "reverses": "a", "recorded_at": NOW + timedelta(1)},
+    ]
+    out = journal_table(pd.DataFrame(rows)).set_index("assignment_id")
+    assert out["state"].to_dict() == {"b": "reversal", "a": "reversed"}
+
+
+async def test_a_quarantined_message_is_shown_whole_and_dismissed(engine, open_shell, show):
+    screen = show(open_shell(), "quarantine")
+    screen.grid.table.selection = [0]
+    assert "&lt;img" in screen.raw.object
+    await screen._replay(None)
+    assert "Still unreadable" in screen.outcome.object
+    await screen._dismiss(None)
+    assert engine.portfolio_manager.held == []
+
+
+async def test_a_day_with_open_breaks_is_closed_only_with_a_reason(engine, open_shell, show):
+    screen = show(open_shell(), "dayclose")
+    assert "2 breaks" in screen.ready.object
+    await screen._close(None)
+    assert "is not closed" in screen.closed.object
+    screen.overrule.value = "known corporate action"
+    await screen._close(None)
+    assert "is closed" in screen.closed.object
+    assert len(engine.portfolio_manager.closed) == 1
+
+
+async def test_a_statement_that_was_dropped_is_imported_and_reported(engine, open_shell, show):
+    screen = show(open_shell(), "dayclose")
+    assert screen.load.disabled
+    screen.flex.param.update(filename="day.xml", value=b"<FlexQueryResponse/>")
+    assert not screen.load.disabled
+    await screen._import(None)
+    assert "3 of them new" in screen.read.object
+    assert engine.portfolio_manager.acts[-1] == ("import-flex", {"operator": "local operator", "size": 20})
+
+
+def test_the_badge_says_in_words_whether_all_is_square(engine):
+    assert square_badge(None)["text"].startswith("?")
+    assert square_badge({"ok": True, "checked_at": NOW})["text"] == "✓ Square"
+    assert square_badge(engine.square())["text"] == "✗ 2 not square"
+
+
+def test_the_strip_says_since_when_ib_is_away():
+    broker = SimpleNamespace(state="unavailable", since=NOW - timedelta(minutes=12), reason="connection refused")
+    chip = broker_chip(broker, NOW)
+    assert chip == {"text": "unavailable 12 min", "state": "bad", "title": "since 11:48:00 UTC connection refused"}
+
+
+def test_the_strip_says_that_the_store_refuses(picture):
+    picture.parts["health"]["store"].update(state="full", reason="LMDB map is full")
+    chip = strip(picture, {}, NOW, "USD")["chips"]["store"]
+    assert (chip["text"], chip["state"], chip["title"]) == ("FULL", "bad", "LMDB map is full")
+
+
+@pytest.mark.parametrize(
+    ("operators", "viewers", "user", "role"),
+    [
+        ("", "", "local operator", "operator"),
+        ("", "bob", "bob", "viewer"),
+        ("ann", "", "ann", "operator"),
+        ("ann", "", "bob", "viewer"),
+        ("ann", "", "local operator", "viewer"),
+        ("ann", "ann", "ann", "viewer"),
+    ],
+)
+def test_who_may_act(operators, viewers, user, role):
+    assert role_of(Settings(operators=operators, viewers=viewers), user) == role
+
+
+def test_only_this_machine_is_loopback():
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("::1")
+    assert not is_loopback("10.0.0.7")
+    assert not is_loopback("nonsense")
+
+
+def test_a_preview_is_a_table_with_everything_escaped():
+    html = preview_html([{"strategy": HOSTILE, "qty_before": 1.0, "qty_after": 51.0}])
+    assert "<img" not in html
+    assert "+51" in html
