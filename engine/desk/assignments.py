@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
-from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed, RuleSet
+from engine.core.events import AnyFact, AssignmentLeg, AssignmentMade, AssignmentReversed, RuleSet
 from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.records import FillRecord, PositionRecord
 from engine.desk.books import Books
@@ -29,6 +29,7 @@ from engine.recon.assign import (
 )
 from engine.recon.breaks import Break
 from engine.recon.cause import Cause
+from engine.recon.internal import InternalExpiry, internal_expiries
 from engine.recon.owners import Suggestion, suggest_owners
 from engine.recon.rules import Trial, match_rule, try_rule
 
@@ -208,6 +209,39 @@ class AssignmentDesk:
                 now=self._clock.now(),
                 previous_hash=head,
                 price_source=cause.kind,
+            )
+
+        return await self._make(request, plan)
+
+    def internal_expiries(self) -> list[InternalExpiry]:
+        """Expired contracts that offsetting strategies still hold although the broker has none (F103)."""
+        with self._lock:
+            positions = self._ledger.positions()
+        answered = {a for a in {p.account for p in positions} if self._reconciler.live(a, 0) is not None}
+        marks = {key: mark.price for key, mark in self._broker.marks().items()}
+        return internal_expiries(positions, answered, self._ledger.instrument, marks, self._clock.now())
+
+    async def expire(self, found: InternalExpiry, request: Request) -> AssignmentMade:
+        """Close every book of an internally expired contract at one price; the sum of all books stays 0.
+
+        Args:
+            request: Its ``price`` is used, else the intrinsic value.
+
+        Raises:
+            AssignmentRefused: Neither is known, or the books have changed.
+        """
+
+        def plan(head: str) -> AssignmentMade:
+            if found.holdings not in [e.holdings for e in self.internal_expiries() if e.key == found.key]:
+                raise AssignmentRefused("the books have changed since the expiry was found: look again")
+            price = request.price if request.price is not None else found.price
+            if price is None:
+                raise AssignmentRefused("the underlying has no mark, so the intrinsic value is unknown: type a price")
+            legs = [AssignmentLeg(strategy=s, quantity=-q, price=price) for s, q in found.holdings.items()]
+            source = "internal expiry"
+            now = self._clock.now()
+            return plan_legs(
+                found.instrument, found.account, legs, request, now=now, previous_hash=head, price_source=source
             )
 
         return await self._make(request, plan)

@@ -11,27 +11,24 @@ the same answer: a fill that was lost on the way books itself before anybody has
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from engine.core.snapshot import AccountSnapshot, Confirmed, Unknown
 from engine.desk.books import Books
 from engine.desk.evidence import explain_breaks
 from engine.desk.picture import Lock, Picture, circumstances, rate_of, since_copied, take_picture, unknown_accounts
-from engine.desk.rows import Columns, StoreRows, break_columns, run_columns
+from engine.desk.rows import ReconcileResult, RunStore, StoreRows
 from engine.errors import BrokerError, BrokerUnavailable
 from engine.ports import Broker, Clock
 from engine.recon.breaks import Break, BreakBook, BreakChange, Policy
 from engine.recon.calendar import region_of, reset_window
 from engine.recon.cause import Explanation
-from engine.recon.compare import Difference, Excluded, Key, exclusion
+from engine.recon.compare import Difference, Key, exclusion
 from engine.recon.evidence import StatementItem
 from engine.recon.row import Valuation
 from engine.recon.softlock import Lockout, lockouts
@@ -40,39 +37,6 @@ from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 _MOMENT_S: Final = 0.05
-_BREATH: Final = 100
-
-
-class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run came to.
-
-    Attributes:
-        status: ``square`` or ``breaks`` (an unavailable run raises instead); differences that are only settling do not
-            count.
-        square: True when every compared instrument agrees right now, without any difference even settling.
-        columns: The reconciled table, columns of ``portfolio/aggregated``.
-        breaks: Open ones, most urgent first.
-        settling: Number of differences within their grace.
-        unknown: Account -> why it gave no confirmed answer (its rows are ``unavailable``).
-        changes: Steps in the lives of breaks that this run made.
-        notes: What the run could not do, in words.
-    """
-
-    run_id: str
-    at: datetime
-    status: str
-    square: bool
-    columns: Columns
-    breaks: tuple[Break, ...]
-    settling: int
-    accounts: int
-    positions: int
-    duration_ms: float
-    reason: str
-    unknown: Mapping[str, str]
-    excluded: tuple[Excluded, ...] = ()
-    changes: tuple[BreakChange, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 class Reconciler:
@@ -112,7 +76,7 @@ class Reconciler:
         self._broker = broker
         self._settings = settings
         self._clock = clock
-        self._store_rows = store_rows
+        self._store = RunStore(store_rows)
         self._drain = drain
         self._external = external or (lambda: ())
         self._on_change = on_change
@@ -221,7 +185,15 @@ class Reconciler:
         unknown = unknown_accounts(answers)
         if not any(isinstance(a, Confirmed) for a in answers):
             why = "; ".join(f"{a}: {r}" for a, r in unknown.items()) or "the broker named no account"
-            await self._record_run(run_id, "unavailable", answers, 0, 0, _since(started), reason, why)
+            await self._store.run(
+                run_id,
+                "unavailable",
+                answers,
+                at=self._clock.now(),
+                duration_ms=_since(started),
+                trigger=reason,
+                detail=why,
+            )
             raise BrokerUnavailable(f"no complete answer of the broker, nothing was changed ({why})")
         async with self.turn:
             picture, notes = await self._look(answers)
@@ -244,7 +216,7 @@ class Reconciler:
             changes=tuple(changes),
             notes=tuple(notes),
         )
-        await self._store(result, table, answers)
+        await self._store.result(result, table, answers, at=self._clock.now())
         if self._on_change is not None and changes:
             self._on_change(changes)
         return result
@@ -356,7 +328,7 @@ class Reconciler:
         changes, self._untold = self._untold, []
         if not changes:
             return
-        await self._put("reconciliations", "breaks", break_columns(changes, "assignment"), [c.at for c in changes])
+        await self._store.changes(changes, "assignment")
         if self._on_change is not None:
             self._on_change(changes)
 
@@ -371,61 +343,6 @@ class Reconciler:
         for name, noted in notes:
             book = book.note(name, noted.owner, noted.note)
         return book
-
-    # --- keeping --------------------------------------------------------------------------------------------------
-
-    async def _store(self, result: ReconcileResult, table: Built, answers: Sequence[AccountSnapshot]) -> None:
-        await self._record_run(
-            result.run_id,
-            result.status,
-            answers,
-            result.positions,
-            len(result.breaks),
-            result.duration_ms,
-            result.reason,
-            "; ".join([*result.notes, *(f"{a}: {r}" for a, r in result.unknown.items())]),
-        )
-        if self._store_rows is None:
-            return
-        if result.changes:
-            columns = break_columns(result.changes, result.run_id)
-            await self._put("reconciliations", "breaks", columns, [c.at for c in result.changes])
-        for number, (account, symbol) in enumerate(table.changed):
-            columns = table.symbol_columns(account, symbol)
-            await self._put("portfolio", f"{account}/{symbol}", columns, [result.at] * len(columns["qty"]))
-            if number % _BREATH == 0:
-                await asyncio.sleep(0)  # a first run may have many thousand symbols to hand over
-        await self._put("portfolio", "aggregated", result.columns, [result.at] * len(result.columns["qty"]))
-
-    async def _record_run(
-        self,
-        run_id: str,
-        status: str,
-        answers: Sequence[AccountSnapshot],
-        positions: int,
-        breaks: int,
-        duration_ms: float,
-        reason: str,
-        detail: str,
-    ) -> None:
-        columns = run_columns(
-            run_id=run_id,
-            status=status,
-            answers=answers,
-            positions=positions,
-            breaks=breaks,
-            duration_ms=duration_ms,
-            trigger=reason,
-            detail=detail,
-        )
-        await self._put("reconciliations", "runs", columns, [self._clock.now()])
-
-    async def _put(self, library: str, symbol: str, columns: Columns, index: list[datetime]) -> None:
-        if self._store_rows is None:
-            return
-        outcome: Any = self._store_rows(library, symbol, columns, index)
-        if inspect.isawaitable(outcome):
-            await outcome
 
 
 def _retrieve(task: asyncio.Task[ReconcileResult]) -> None:

@@ -2,19 +2,128 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from engine.core.snapshot import AccountSnapshot, Confirmed
-from engine.recon.breaks import BreakChange
+from engine.recon.breaks import Break, BreakChange
+from engine.recon.compare import Excluded
+from engine.recon.table import Built
 
 Columns = dict[str, list[Any]]
 StoreRows = Callable[[str, str, Columns, list[datetime]], object]
 """``(library, symbol, columns, recorded_at of each row)``; appends, or replaces when the symbol is a snapshot."""
+
+
+_BREATH: Final = 100
+
+
+class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run came to.
+
+    Attributes:
+        status: ``square`` or ``breaks`` (an unavailable run raises instead); differences that are only settling do not
+            count.
+        square: True when every compared instrument agrees right now, without any difference even settling.
+        columns: The reconciled table, columns of ``portfolio/aggregated``.
+        breaks: Open ones, most urgent first.
+        settling: Number of differences within their grace.
+        unknown: Account -> why it gave no confirmed answer (its rows are ``unavailable``).
+        changes: Steps in the lives of breaks that this run made.
+        notes: What the run could not do, in words.
+    """
+
+    run_id: str
+    at: datetime
+    status: str
+    square: bool
+    columns: Columns
+    breaks: tuple[Break, ...]
+    settling: int
+    accounts: int
+    positions: int
+    duration_ms: float
+    reason: str
+    unknown: Mapping[str, str]
+    excluded: tuple[Excluded, ...] = ()
+    changes: tuple[BreakChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class RunStore:
+    """Hands the outcome of runs to the store; without one it does nothing."""
+
+    def __init__(self, store_rows: StoreRows | None) -> None:
+        """Take the door to the store."""
+        self._store_rows = store_rows
+
+    async def result(
+        self, result: ReconcileResult, table: Built, answers: Sequence[AccountSnapshot], *, at: datetime
+    ) -> None:
+        """A good run: its row, the steps of breaks, changed symbols, and the latest table."""
+        notes = [*result.notes, *(f"{a}: {r}" for a, r in result.unknown.items())]
+        await self.run(
+            result.run_id,
+            result.status,
+            answers,
+            at=at,
+            positions=result.positions,
+            breaks=len(result.breaks),
+            duration_ms=result.duration_ms,
+            trigger=result.reason,
+            detail="; ".join(notes),
+        )
+        await self.changes(result.changes, result.run_id)
+        for number, (account, symbol) in enumerate(table.changed):
+            columns = table.symbol_columns(account, symbol)
+            await self._put("portfolio", f"{account}/{symbol}", columns, [result.at] * len(columns["qty"]))
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)  # a first run may have many thousand symbols to hand over
+        await self._put("portfolio", "aggregated", result.columns, [result.at] * len(result.columns["qty"]))
+
+    async def run(
+        self,
+        run_id: str,
+        status: str,
+        answers: Sequence[AccountSnapshot],
+        *,
+        at: datetime,
+        duration_ms: float,
+        trigger: str,
+        detail: str,
+        positions: int = 0,
+        breaks: int = 0,
+    ) -> None:
+        """The row of one run, an unavailable one included."""
+        columns = run_columns(
+            run_id=run_id,
+            status=status,
+            answers=answers,
+            positions=positions,
+            breaks=breaks,
+            duration_ms=duration_ms,
+            trigger=trigger,
+            detail=detail,
+        )
+        await self._put("reconciliations", "runs", columns, [at])
+
+    async def changes(self, changes: Sequence[BreakChange], run_id: str) -> None:
+        """Steps in the lives of breaks, appended."""
+        if changes:
+            await self._put("reconciliations", "breaks", break_columns(changes, run_id), [c.at for c in changes])
+
+    async def _put(self, library: str, symbol: str, columns: Columns, index: list[datetime]) -> None:
+        if self._store_rows is None:
+            return
+        outcome: Any = self._store_rows(library, symbol, columns, index)
+        if inspect.isawaitable(outcome):
+            await outcome
 
 
 def run_columns(

@@ -273,3 +273,33 @@ async def test_an_instrument_nobody_knows_cannot_be_assigned(house):
 async def test_reversing_what_was_never_made_is_refused(house):
     with pytest.raises(AssignmentRefused, match="no assignment"):
         await house.desk.reverse("A-nothing", operator="mary", reason="x")
+
+
+async def test_f103_offsetting_strategies_are_both_closed_at_intrinsic_value_after_the_expiry(house):
+    option = Instrument(
+        con_id=78,
+        symbol="AAPL",
+        sec_type="OPT",
+        currency="USD",
+        multiplier=D(100),
+        expiry="20260310",
+        strike=D(150),
+        right="C",
+        under_con_id=AAPL.con_id,
+    )
+    house.fill(option, 5, 2, moves_broker=True)
+    house.fill(option, -5, 3, strategy="BETA", order_ref="BETA-1", perm_id=701, order_id=8, moves_broker=True)
+    house.broker.mark(AAPL, 163)
+    assert (await house.run(after=11)).square
+    assert house.desk.internal_expiries() == [], "on the last day it may still trade"
+    await house.run(after=86_400)
+    (found,) = house.desk.internal_expiries()
+    assert (found.holdings, found.price) == ({"ALPHA": 5, "BETA": -5}, 13)
+    await house.desk.expire(found, ask())
+    alpha, beta = (house.ledger.position(s, DU, 78) for s in ("ALPHA", "BETA"))
+    assert (alpha.quantity, beta.quantity) == (0, 0)
+    assert (alpha.realized_pnl, beta.realized_pnl) == (5500, -5000)
+    assert house.desk.internal_expiries() == []
+    assert (await house.run(after=11)).square
+    with pytest.raises(AssignmentRefused, match="have changed"):
+        await house.desk.expire(found, ask())

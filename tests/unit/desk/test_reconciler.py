@@ -385,8 +385,8 @@ async def test_trouble_of_our_own_is_raised_and_the_next_run_is_free(house):
     def broken(*_):
         raise RuntimeError("store is broken")
 
-    house.reconciler._store_rows = broken
+    house.reconciler._store._store_rows = broken
     with pytest.raises(RuntimeError, match="store is broken"):
         await house.run()
-    house.reconciler._store_rows = None
+    house.reconciler._store._store_rows = None
     assert (await house.run()).status == "square"

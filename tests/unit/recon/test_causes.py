@@ -455,3 +455,21 @@ def test_a_cause_in_another_currency_or_kind_is_no_merger():
     old = side(OLD, 0, holding("ALPHA", 200, 30, instrument=OLD))
     told = explain(evidence(old, beside=(side(foreign, 100, avg_cost=60), side(MSFT, 77))))
     assert not {"merger", "split"} & {c.kind for c in told.causes}
+
+
+@pytest.mark.parametrize("interim", ["UUU.TEN2", "UUU.TEN", "UUU.NEW"])
+def test_f107_an_interim_line_of_a_tender_maps_to_its_parent_per_strategy(interim):
+    parent = Instrument(con_id=17, symbol="UUU", currency="USD")
+    line = Instrument(con_id=18, symbol=interim, currency="USD")
+    old = side(parent, 0, holding("ALPHA", 60, 8, instrument=parent), holding("BETA", 40, 9, instrument=parent))
+    cause = top(evidence(side(line, 100), beside=(old,)))
+    assert (cause.kind, legs(cause)) == ("split", [("ALPHA", 60, 8), ("BETA", 40, 9)])
+
+
+def test_f106_an_explanation_is_provisional_until_the_statement_comes():
+    old = side(OLD, 0, holding("ALPHA", 12000, "0.4", instrument=OLD))
+    given = {"beside": (side(NEW, 480, avg_cost=10),)}
+    assert top(evidence(old, **given)).provisional
+    row = CorporateAction(account=DU, kind="RS", instrument=OLD, quantity=D(-12000), transaction_id="31")
+    cause = top(evidence(old, statement=(row,), **given))
+    assert (cause.kind, cause.provisional) == ("split", False)
