@@ -1,8 +1,8 @@
 """What the broker holds for each account: positions, average cost, cash, realized profit.
 
 Average cost is IB's: per contract, with the multiplier and with the commission of the trades that built the position
-(1477.3 on a future of 100 with 2.37 commission is 147732.37), and in whole currency units even where prices are quoted in
-pence. The total is stored and the average derived from it.
+(1477.3 on a future of 100 with 2.37 commission is 147732.37), and in whole currency units even where prices are
+quoted in pence. The total is stored and the average derived from it.
 """
 
 from __future__ import annotations
@@ -275,7 +275,7 @@ class Accounts:
         return rows + self.ledger(account)
 
     def summary(self, account: str, tags: Iterable[str]) -> list[tuple[str, str, str]]:
-        """The rows of reqAccountSummary for the tags asked (``$LEDGER``, ``$LEDGER:EUR`` and ``$LEDGER:ALL`` included)."""
+        """The rows of reqAccountSummary for the tags asked, ``$LEDGER``, ``$LEDGER:EUR``, ``$LEDGER:ALL``."""
         single = {key: (value, currency) for key, value, currency in self.values(account) if currency != "BASE"}
         totals = self.totals(account)
         rows: list[tuple[str, str, str]] = []
@@ -293,4 +293,4 @@ class Accounts:
 def money(amount: Decimal) -> str:
     """An amount as the account window shows it, two decimals."""
     rounded = amount.quantize(_CENT)
-    return format(rounded if rounded else _ZERO.quantize(_CENT), "f")
+    return format(rounded or _ZERO.quantize(_CENT), "f")

@@ -15,6 +15,7 @@ from engine.simulator.wire import NO_DOUBLE, Field, double, text_of, timestamp
 REJECT_JSON = 166
 SIZES = 164
 LAST_MULTIPLIER = 163
+ISSUER = 176
 
 _FINE = Decimal("1e-8")
 
@@ -105,7 +106,7 @@ def position_multi(known: Instrument, request_id: int, account: str, quantity: D
     return [71, 1, request_id, account, *_contract(known, "", known.right), quantity, fine(cost), ""]
 
 
-def portfolio(  # noqa: PLR0913  # the message has this many values
+def portfolio(
     known: Instrument,
     account: str,
     quantity: Decimal,
@@ -155,7 +156,7 @@ def pnl(request_id: int, daily: Decimal, unrealized: Decimal, realized: Decimal)
     return [94, request_id, fine(daily), fine(unrealized), fine(realized)]
 
 
-def pnl_single(  # noqa: PLR0913  # the message has this many values
+def pnl_single(
     request_id: int, quantity: Decimal, daily: Decimal, unrealized: Decimal, realized: Decimal, value: Decimal
 ) -> Message:
     """Profit of one position, base currency."""
@@ -249,15 +250,17 @@ def contract_details(known: Instrument, request_id: int, version: int, hours: st
 
 def end(kind: int, *extra: Field) -> Message:
     """An end marker: ``62|1``, ``52|1|reqId`` and their kin (102 alone carries no version)."""
-    return [kind] if kind == 102 else [kind, 1, *extra]  # noqa: PLR2004  # completedOrdersEnd
+    return [kind] if kind == 102 else [kind, 1, *extra]
 
 
-def symbol_samples(request_id: int, found: list[Instrument]) -> Message:
+def symbol_samples(request_id: int, found: list[Instrument], version: int) -> Message:
     """Matching symbols."""
     fields: Message = [79, request_id, len(found)]
     for known in found:
         fields += [known.con_id, known.symbol, known.sec_type, known.primary_exchange or known.exchange]
         fields += [known.currency, 0]
+        if version >= ISSUER:
+            fields += [known.long_name, ""]
     return fields
 
 

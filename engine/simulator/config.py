@@ -83,7 +83,7 @@ class GatewayConfig:
         self._require(len(set(self.accounts)) == len(self.accounts), "accounts", self.accounts, "different names")
         plain = all(name and name.isascii() and name.isalnum() for name in self.accounts)
         self._require(plain, "accounts", self.accounts, "names of letters and digits")
-        self._require(0 <= self.port <= 65535, "port", self.port, "0 to 65535")  # noqa: PLR2004  # TCP
+        self._require(0 <= self.port <= 65535, "port", self.port, "0 to 65535")
         self._require(
             self.replay_commissions in ("all", "own", "none"),
             "replay_commissions",
@@ -100,7 +100,7 @@ class GatewayConfig:
             self._require(getattr(self, name) > 0, name, getattr(self, name), "more than 0 seconds")
 
     @staticmethod
-    def _require(holds: bool, name: str, value: object, allowed: str) -> None:  # noqa: FBT001  # a private check
+    def _require(holds: bool, name: str, value: object, allowed: str) -> None:
         if not holds:
             message = f"{name} is {value!r}: use {allowed}"
             raise ValueError(message)

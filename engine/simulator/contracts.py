@@ -86,7 +86,7 @@ def coming_expiries(today: date, count: int, months: Iterable[int]) -> list[date
         day = third_friday(year, month)
         if month in wanted and day - today >= timedelta(days=7):
             found.append(day)
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)  # noqa: PLR2004  # December
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
     return found
 
 

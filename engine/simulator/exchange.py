@@ -1,7 +1,7 @@
 """Orders from acceptance to their end: activation, matching, parts, brackets, one-cancels-other groups.
 
-A market order fills at once, at the other side of the quote, in parts no larger than its instrument's lot. Everything else
-rests until a price step reaches it. Children wait for their parent to be filled, and siblings cancel each other.
+A market order fills at once, at the other side of the quote, in parts no larger than its instrument's lot. Everything
+else rests until a price step reaches it. Children wait for their parent to be filled, and siblings cancel each other.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The fault desk: everything that can go wrong between IB and its clients, on demand.
 
-Every fault is a method. It may be called from any thread while the gateway runs (``gateway.faults.manual_trade("AAPL", 10)``),
-by name with texts (``gateway.faults.run("manual_trade", symbol="AAPL")``, as the rehearsal page does), or be scheduled from the
-command line (``--fault manual_trade:symbol=AAPL,quantity=10@5``). :meth:`FaultDesk.describe` lists them with their parameters.
+Every fault is a method. It may be called from any thread while the gateway runs
+(``gateway.faults.manual_trade("AAPL", 10)``), by name with texts (``gateway.faults.run("manual_trade",
+symbol="AAPL")``, as the rehearsal page does), or be scheduled from the command line (``--fault
+manual_trade:symbol=AAPL,quantity=10@5``). :meth:`FaultDesk.describe` lists them with their parameters.
 """
 
 from __future__ import annotations

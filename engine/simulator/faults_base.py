@@ -52,8 +52,8 @@ class FaultInfo:
 def fault(group: str, label: str) -> Callable[[Callable[Concatenate[Any, P], R]], Callable[Concatenate[Any, P], R]]:
     """Mark a method as a fault, and let it be called from any thread.
 
-    On the gateway's own thread it runs at once; from any other thread it runs on the gateway's loop and the caller waits
-    for its result. What it raises, it raises in the caller.
+    On the gateway's own thread it runs at once; from any other thread it runs on the gateway's loop and the caller
+    waits for its result. What it raises, it raises in the caller.
 
     Args:
         group: Heading under which it is shown.

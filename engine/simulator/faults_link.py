@@ -25,11 +25,12 @@ class LinkFaults(Desk):
 
     @fault(_GROUP, "Connectivity message")
     def connectivity(self, code: int = 1100, hold: bool = False) -> None:
-        """Tell every client of the link to IB: 1100 lost, 1101 restored without subscriptions, 1102 restored, 2110 broken, 2104 OK.
+        """Tell every client how the link to IB is: 1100 lost, 1101 restored but subscriptions lost, 1102 restored.
 
         Args:
             code: 1100, 1101, 1102, 2103, 2104, 2106 or 2110.
-            hold: With 1100 or 2110: live messages are held from now on; 1102, 2104 and 2106 deliver them, 1101 loses them.
+            hold: With 1100 or 2110: live messages are held from now on. 1102, 2104 and 2106 deliver them, 1101 drops
+                them.
         """
         if code not in _LINES:
             raise FaultError(f"code is {code}: use {', '.join(map(str, _LINES))}")

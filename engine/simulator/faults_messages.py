@@ -41,7 +41,7 @@ class MessageFaults(Desk):
         Returns:
             The execution's id.
         """
-        import copy  # noqa: PLC0415  # one use
+        import copy
 
         done = copy.copy(self._execution(exec_id))
         if quantity not in (None, ""):
@@ -277,7 +277,7 @@ class MessageFaults(Desk):
 
     @fault("Desk", "Disarm everything")
     def clear(self) -> None:
-        """Whatever is armed and has not happened yet will not happen; the link is up again, connections are accepted."""
+        """Nothing that is armed will happen any more; the link is up again and connections are accepted."""
         self.gateway.publish.release(deliver=True)
         self.gateway.rules.clear()
         self.gateway.rules.link_down = False

@@ -1,8 +1,9 @@
 """The gateway: a server on a socket that IB's clients take for TWS.
 
-It wires the rooms of the simulator and owns everything that runs: the listening socket, the sessions, the timers. All of it
-lives on one event loop. State is written before anything about it leaves: one flush per turn of the loop commits the state
-file and then writes every session's messages, so no client knows an execution that a restart would have forgotten.
+It wires the rooms of the simulator and owns everything that runs: the listening socket, the sessions, the timers. All
+of it lives on one event loop. State is written before anything about it leaves: one flush per turn of the loop
+commits the state file and then writes every session's messages, so no client knows an execution that a restart would
+have forgotten.
 """
 
 from __future__ import annotations

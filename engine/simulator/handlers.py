@@ -1,7 +1,7 @@
 """What the gateway does with each request, by message id.
 
-Requests for facts (positions, orders, executions, contracts) are answered at once from the world; subscriptions are noted
-and served by :mod:`engine.simulator.streams`.
+Requests for facts (positions, orders, executions, contracts) are answered at once from the world; subscriptions are
+noted and served by :mod:`engine.simulator.streams`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from types import TracebackType
+from typing import Self
 
 from engine.simulator.config import GatewayConfig
 from engine.simulator.gateway import Gateway
@@ -43,7 +44,7 @@ class GatewayThread:
         """The port it listens on."""
         return self.gateway.port
 
-    def start(self) -> GatewayThread:
+    def start(self) -> Self:
         """Start; returns when clients can connect.
 
         Raises:
@@ -65,7 +66,7 @@ class GatewayThread:
         if self._thread.is_alive():
             self._thread.join(_PATIENCE_S)
 
-    def __enter__(self) -> GatewayThread:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

@@ -96,6 +96,8 @@ class Intake:
             return qualify(self.world, placed.wanted)
         if len(placed.legs) < 2:
             raise Refusal(321, "Error validating request.-'bN' : cause - A combination needs two legs or more")
+        placed.raw["symbol"] = placed.wanted.symbol or "BAG"
+        placed.raw["currency"] = placed.wanted.currency or "USD"
         for leg in placed.legs:
             if not self.world.catalogue.find(Wanted(con_id=leg.con_id)) or leg.ratio <= 0:
                 raise Refusal(200, NO_DEFINITION)

@@ -51,7 +51,7 @@ class Lookups:
         days = [self._world.clock.now().date() + timedelta(days=ahead) for ahead in range(2)]
         spans = []
         for day in days:
-            if day.weekday() > 4 and known.sec_type not in _ALWAYS_OPEN:  # noqa: PLR2004  # Saturday, Sunday
+            if day.weekday() > 4 and known.sec_type not in _ALWAYS_OPEN:
                 spans.append(f"{day:%Y%m%d}:CLOSED")
             else:
                 spans.append(f"{day:%Y%m%d}:0930-{day:%Y%m%d}:1600")
@@ -67,7 +67,7 @@ class Lookups:
             for known in self._world.catalogue.all()
             if known.sec_type in kinds and (known.symbol.startswith(pattern) or known.long_name.startswith(pattern))
         ]
-        session.send(answers.symbol_samples(request_id, found[:_SAMPLES]))
+        session.send(answers.symbol_samples(request_id, found[:_SAMPLES], session.version))
 
     def option_parameters(self, session: Session, fields: Fields) -> None:
         """Expiries and strikes on an underlying."""

@@ -64,7 +64,7 @@ class Market:
         stream = self._streams.get(instrument.con_id)
         if stream is None:
             # S311: a reproducible walk is wanted here, not a secret.
-            stream = random.Random(f"{self._seed}:{instrument.con_id}")  # noqa: S311
+            stream = random.Random(f"{self._seed}:{instrument.con_id}")
             self._streams[instrument.con_id] = stream
         draw = Decimal(round(stream.gauss(0, 1) * 1_000_000)) * _UNITS
         old = self.quote(instrument).last

@@ -198,7 +198,7 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  # JSON has no narrower type
+def _plain(value: Any) -> Any:  # JSON has no narrower type
     if isinstance(value, Decimal | datetime):
         return str(value) if isinstance(value, Decimal) else value.isoformat()
     if is_dataclass(value) and not isinstance(value, type):
@@ -208,7 +208,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  # JSON has no narrower type
     return value
 
 
-def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401  # driven by the dataclass's own annotations
+def _typed(hint: Any, value: Any) -> Any:  # driven by the dataclass's own annotations
     if isinstance(hint, UnionType):
         inner = [arg for arg in get_args(hint) if arg is not type(None)]
         return None if value is None else _typed(inner[0], value)
@@ -223,7 +223,7 @@ def _typed(hint: Any, value: Any) -> Any:  # noqa: ANN401  # driven by the datac
     return value
 
 
-def _build(cls: type, values: dict[str, Any]) -> Any:  # noqa: ANN401  # generic over the record classes
+def _build(cls: type, values: dict[str, Any]) -> Any:  # generic over the record classes
     hints = _hints(cls)
     return cls(**{name: _typed(hints[name], value) for name, value in values.items()})
 

@@ -1,8 +1,8 @@
 """The two long messages, openOrder (5) and completedOrder (101), written from one table each.
 
 A table names the fields in order; what a client sent in placeOrder is shown again under the same name, and everything
-else has the text the real gateway sends. ``kind`` decides how a client's own text is cleaned before it is shown: a float
-where an integer belongs would cost the whole message.
+else has the text the real gateway sends. ``kind`` decides how a client's own text is cleaned before it is shown: a
+float where an integer belongs would cost the whole message.
 """
 
 from __future__ import annotations

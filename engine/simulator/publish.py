@@ -1,8 +1,8 @@
 """Who hears what, when, and in which order.
 
-Order and execution messages go to the client that owns the order and to the master; what was typed into TWS goes to client
-0 and the master. Positions and account windows go to all who asked. A fill is a list of steps (execution, order state,
-position, commission), each with a delay; the fault desk changes a fill by changing that list.
+Order and execution messages go to the client that owns the order and to the master; what was typed into TWS goes to
+client 0 and the master. Positions and account windows go to all who asked. A fill is a list of steps (execution,
+order state, position, commission), each with a delay; the fault desk changes a fill by changing that list.
 """
 
 from __future__ import annotations

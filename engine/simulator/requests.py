@@ -20,9 +20,9 @@ _PEG_MID = ("PEG MID", "PEGMID")
 
 _AFTER_LEGS = (
     "sharesAllocation discretionaryAmt goodAfterTime goodTillDate faGroup faMethod faPercentage faProfile modelCode "
-    "shortSaleSlot designatedLocation exemptCode ocaType rule80A settlingFirm allOrNone minQty percentOffset eTradeOnly "
-    "firmQuoteOnly nbboPriceCap auctionStrategy startingPrice stockRefPrice delta stockRangeLower stockRangeUpper "
-    "overridePercentageConstraints volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice"
+    "shortSaleSlot designatedLocation exemptCode ocaType rule80A settlingFirm allOrNone minQty percentOffset "
+    "eTradeOnly firmQuoteOnly nbboPriceCap auctionStrategy startingPrice stockRefPrice delta stockRangeLower "
+    "stockRangeUpper overridePercentageConstraints volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice"
 ).split()
 _NEUTRAL = (
     "deltaNeutralConId deltaNeutralSettlingFirm deltaNeutralClearingAccount deltaNeutralClearingIntent "
@@ -33,8 +33,8 @@ _BEFORE_SCALE = (
     "scalePriceIncrement"
 ).split()
 _SCALE = (
-    "scalePriceAdjustValue scalePriceAdjustInterval scaleProfitOffset scaleAutoReset scaleInitPosition scaleInitFillQty "
-    "scaleRandomPercent"
+    "scalePriceAdjustValue scalePriceAdjustInterval scaleProfitOffset scaleAutoReset scaleInitPosition "
+    "scaleInitFillQty scaleRandomPercent"
 ).split()
 _BENCH = (
     "referenceContractId isPeggedChangeAmountDecrease peggedChangeAmount referenceChangeAmount referenceExchangeId"

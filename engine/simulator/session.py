@@ -1,8 +1,8 @@
 """One client's connection: bytes in, requests out; messages in, bytes out.
 
-Nothing here waits. What arrives is cut into frames and handled a slice at a time, so that a flood from one client leaves
-the others their turn; what is sent is gathered and written once per turn of the loop, and a reader that lets too much pile
-up is dropped. A request that cannot be read costs that request an error 320 and nothing more.
+Nothing here waits. What arrives is cut into frames and handled a slice at a time, so that a flood from one client
+leaves the others their turn; what is sent is gathered and written once per turn of the loop, and a reader that lets
+too much pile up is dropped. A request that cannot be read costs that request an error 320 and nothing more.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Session(asyncio.Protocol):
     def _request(self, items: list[str]) -> None:
         kind = items[0].strip()
         fields = Fields(items[1:])
-        if not kind.isdigit() or len(kind) > 6:  # noqa: PLR2004  # no message id is that long
+        if not kind.isdigit() or len(kind) > 6:
             self.error(-1, 320, "Error reading request: unreadable message id")
             return
         if self.started and not self._within_pace():

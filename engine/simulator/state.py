@@ -1,7 +1,8 @@
 """The gateway's memory on disk: one SQLite file, so that it can be killed at any moment and started again.
 
-Each turn of the event loop that changed something is one transaction, committed before clients hear of it. A killed process
-loses nothing committed (the operating system has it), so no disk flush is asked for each: this is a rehearsal, not a ledger.
+Each turn of the event loop that changed something is one transaction, committed before clients hear of it. A killed
+process loses nothing committed (the operating system has it), so no disk flush is asked for each: this is a
+rehearsal, not a ledger.
 """
 
 from __future__ import annotations

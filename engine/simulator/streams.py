@@ -1,7 +1,7 @@
 """What clients hear regularly: positions, account windows, summaries, profit, prices.
 
-A subscription is answered whole at once and then kept up to date. Changes of holdings are gathered for a moment, so that a
-burst of a thousand fills becomes one row of the portfolio window.
+A subscription is answered whole at once and then kept up to date. Changes of holdings are gathered for a moment, so
+that a burst of a thousand fills becomes one row of the portfolio window.
 """
 
 from __future__ import annotations

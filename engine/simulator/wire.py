@@ -103,7 +103,7 @@ def timestamp(moment: datetime, style: str = "zone") -> str:
     if "/" not in style:
         message = f"unknown time style {style!r}: use zone, dash, bare, unknown or an IANA zone"
         raise ValueError(message)
-    from zoneinfo import ZoneInfo  # noqa: PLC0415  # only this rare style needs the zone database
+    from zoneinfo import ZoneInfo
 
     return utc.astimezone(ZoneInfo(style)).strftime("%Y%m%d %H:%M:%S ") + style
 
@@ -184,7 +184,7 @@ def to_decimal(text: str) -> Decimal | None:
         raise BadField(message)
     if abs(value) > Decimal("1e300"):
         return None
-    if value and not -12 <= value.adjusted() <= 18:  # noqa: PLR2004  # a quintillion is beyond any order
+    if value and not -12 <= value.adjusted() <= 18:  # a quintillion is beyond any order
         message = f"{text[:40]!r} is out of range"
         raise BadField(message)
     return value.normalize() + 0
@@ -243,7 +243,7 @@ class Incoming:
         Raises:
             ProtocolError: The announced length is beyond :data:`MAX_FRAME`.
         """
-        if self.pending() < 4:  # noqa: PLR2004  # the length itself
+        if self.pending() < 4:  # the length itself
             return None
         (length,) = struct.unpack_from(">I", self.data, self.offset)
         if length > MAX_FRAME:
@@ -254,8 +254,7 @@ class Incoming:
             return None
         self.offset = begin + length
         text = bytes(self.data[begin : self.offset]).decode("utf-8", "replace")
-        if text.endswith("\0"):
-            text = text[:-1]
+        text = text.removesuffix("\0")
         return text.split("\0")
 
 

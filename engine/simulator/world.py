@@ -7,7 +7,7 @@ state file remembers the highest ones: neither repeats, whatever is killed and r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -112,8 +112,13 @@ class World:
         self.dirty.clients.add(client_id)
 
     def instrument(self, order: Order | Execution) -> Instrument:
-        """The contract of an order or execution."""
-        return self.catalogue.get(order.con_id)
+        """The contract of an order or execution; that of a combination bears the symbol its client gave it."""
+        known = self.catalogue.get(order.con_id)
+        placed = self.orders.get(order.perm_id) if known.sec_type == "BAG" else None
+        if placed is None:
+            return known
+        symbol, currency = placed.raw.get("symbol", known.symbol), placed.raw.get("currency", known.currency)
+        return replace(known, symbol=symbol, currency=currency)
 
     def quote(self, order: Order) -> Quote:
         """The quote an order trades against."""
@@ -131,7 +136,7 @@ class World:
 
     # executions
 
-    def book(  # noqa: PLR0913  # an execution has this many sides
+    def book(
         self,
         *,
         account: str,
