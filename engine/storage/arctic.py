@@ -29,7 +29,7 @@ from engine.errors import StoreUnavailable
 from engine.storage.handle import Handle, acquire, redacted, release
 from engine.storage.names import decode_symbol, encode_symbol, is_shortened
 from engine.storage.reader import Tables
-from engine.storage.schema import Table, build_frame, empty_frame, localize, table_for, times
+from engine.storage.schema import LIBRARIES, Table, build_frame, empty_frame, localize, table_for, times
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,10 @@ class ArcticStore(Tables):
         map_gb: GiB of address room per library on LMDB; sparse, so its size costs nothing.
         read_only: Refuse writes, and do not create what does not exist.
 
+    Attributes:
+        uri: Where, without keys: fit to be shown.
+        touched: (library, symbol) -> appends since housekeeping last looked.
+
     Raises:
         StoreUnavailable: The store cannot be opened.
     """
@@ -72,6 +76,7 @@ class ArcticStore(Tables):
         self._map_gb = map_gb
         self._lock = threading.RLock()
         self._cursors: dict[tuple[str, str], _Cursor] = {}
+        self.touched: dict[tuple[str, str], int] = {}
         self._handle: Handle | None = acquire(uri, map_gb=map_gb, create=not read_only)
 
     # ------------------------------------------------------------------------------------------------- life
@@ -114,16 +119,12 @@ class ArcticStore(Tables):
         return self._handle
 
     def check(self) -> None:
-        """Notice a store that is gone, replaced or out of reach; cheap on LMDB, one listing on S3.
+        """Notice a store that is gone, replaced or out of reach; a few microseconds on LMDB, one request on S3.
 
         Raises:
             StoreUnavailable: It is.
         """
-        handle = self.handle
-        if handle.path is None:
-            handle.library_names()
-        else:
-            handle.guarded("look at", lambda: None)
+        self.handle.check_place()
 
     # ------------------------------------------------------------------------------------------------- writing
 
@@ -190,10 +191,11 @@ class ArcticStore(Tables):
         call = target.append if append else target.write
         # Until ArcticDB has answered, what is stored is unknown: the next attempt must ask.
         self._cursors.pop((library, symbol), None)
-        item = handle.guarded(
-            f"{'append to' if append else 'write'} {library}/{symbol} in",
-            lambda: call(encoded, frame, metadata=metadata, prune_previous_versions=True, validate_index=False),
-        )
+        with handle.lock:
+            item = handle.guarded(
+                f"{'append to' if append else 'write'} {library}/{symbol} in",
+                lambda: call(encoded, frame, metadata=metadata, prune_previous_versions=True, validate_index=False),
+            )
         if append and cursor.exists and item.version <= cursor.version:
             raise StoreUnavailable(
                 f"{self.uri}: {library}/{symbol} went back from version {cursor.version} to {item.version}:"
@@ -201,6 +203,8 @@ class ArcticStore(Tables):
             )
         last = cursor.last_ns if frame.empty else pd.Timestamp(frame.index[-1]).value
         self._cursors[(library, symbol)] = _Cursor(int(seq), last, exists=True, version=item.version)
+        if append:
+            self.touched[(library, symbol)] = self.touched.get((library, symbol), 0) + 1
 
     def _writable(self) -> None:
         if self.read_only:
@@ -233,6 +237,8 @@ class ArcticStore(Tables):
         """
         found: dict[tuple[str, str], int] = {}
         for library in self.libraries():
+            if library not in LIBRARIES:
+                continue
             for name, metadata in self._metadata(library):
                 found[(library, name)] = int(metadata.get("seq", -1))
         return found
@@ -295,7 +301,7 @@ class ArcticStore(Tables):
         encoded = encode_symbol(symbol)
         version = as_of if isinstance(as_of, str) else None
         if found is None or not handle.guarded(
-            f"look for {library}/{symbol} in", lambda: found.has_symbol(encoded, as_of=version)
+            f"look for {library}/{symbol} in", lambda: _has(found, encoded, version)
         ):
             return empty_frame(table, columns)
         until = as_of if isinstance(as_of, datetime) else None
@@ -315,6 +321,12 @@ def _read_cursor(library: Any, encoded: str) -> _Cursor:
     until = library.get_description(encoded).date_range[1]
     last = _NOTHING_YET if pd.isna(until) else pd.Timestamp(until).value
     return _Cursor(int(metadata.get("seq", -1)), last, exists=True, version=item.version)
+
+
+def _has(library: Any, encoded: str, snapshot: str | None) -> bool:
+    if snapshot is not None and snapshot not in library.list_snapshots(load_metadata=False):
+        return False
+    return bool(library.has_symbol(encoded, as_of=snapshot))
 
 
 def _rising(index: Sequence[datetime], floor_ns: int) -> np.ndarray[Any, np.dtype[np.datetime64]]:

@@ -1,11 +1,15 @@
-"""One way into one ArcticDB: opened once per process, looked at before every write, given up when it broke.
+"""One way into one ArcticDB: opened once per process, looked at before every call, given up when it broke.
 
-ArcticDB on LMDB has three traps that shape this module:
+ArcticDB has traps that shape this module (all of them measured):
 
-- A path opened twice in one process reads stale data, so every store of a process shares one handle per place.
-- A full map or disk does not end in an error alone: after a failed commit the next write, or even a listing, is a
-  segmentation fault. Room is therefore checked *before* a write, and a handle whose commit failed is never called again.
-- A deleted ``data.mdb`` goes on working, into a file that no longer has a name. Its inode is compared before each call.
+- A path opened twice in one process reads stale data, so all stores of a process share one handle per place.
+- A full map or disk does not end in an error alone: after a failed commit the next write through the same handle may be
+  a segmentation fault, and taking the handle apart, even at exit, aborts the process. So room is checked *before*
+  a write; a handle whose commit failed is never called again and never taken apart. A fresh one goes on where it was.
+- A deleted ``data.mdb`` goes on working, into a file without a name. Its inode is compared before each call.
+- On S3 several calls keep Python's lock while they wait (opening, listing, looking for a symbol), and the SDK tries an
+  answer of 500 eleven times: the whole process would stand still for a minute. The retries are cut to two, since the
+  writer has a back-off of its own, and before each call the endpoint is asked in a way that lets other threads run.
 
 The room that counts is the high-water mark (the file's size): LMDB reuses freed pages inside the file but never gives
 them back, so a map reported full here may still hold free pages. That is on the safe side, and the cure is the same: a
@@ -14,12 +18,14 @@ larger ``FILLBOOK_LMDB_MAP_GB`` (the map is sparse; its size costs nothing).
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import http.client
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from engine.errors import StoreUnavailable
@@ -30,18 +36,17 @@ _MAP_UNIT: Final = 512_000
 
 _registry: dict[str, Handle] = {}
 _registry_lock: Final = threading.Lock()
-_buried: Final[list[object]] = []
-"""Broken handles. They are kept, since taking them apart would call into what crashed."""
-
 _FATAL: Final = (
     "MDB_MAP_FULL",
     "map_full",
+    "map is full",
     "mdb_txn_commit",
     "MDB_BAD_TXN",
     "MDB_PANIC",
     "MDB_CORRUPTED",
     "No space left",
 )
+_PROBE_TIMEOUT_S: Final = 2.0
 
 
 def redacted(uri: str) -> str:
@@ -98,6 +103,7 @@ class Handle:
         self._libraries: dict[str, Any] = {}
         self._inodes: dict[str, tuple[int, int]] = {}
         self._arctic: Any = None
+        self._endpoint: Endpoint | None = None
         self._open(create=create)
 
     def _open(self, *, create: bool) -> None:
@@ -107,10 +113,12 @@ class Handle:
             target = f"lmdb://{self.path}?map_size={self.map_bytes // 1000}KB"
         else:
             target = self.uri
-            query = dict(parse_qsl(self.uri.partition("?")[2], keep_blank_values=True))
-            if query.get("access"):
+            self._endpoint = s3_endpoint(self.uri)
+            if "access=" in self.uri:
                 # With keys at hand nothing may ask the cloud's metadata address for others: it hangs outside a cloud.
                 os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+            os.environ.setdefault("AWS_RETRY_MODE", "standard")
+            os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
         arcticdb = prepare_arctic()
         self._arctic = self.guarded("open", lambda: arcticdb.Arctic(target))
         self._remember("_arctic_cfg")
@@ -122,15 +130,15 @@ class Handle:
         found = self._libraries.get(name)
         if found is not None:
             return found
-        names = self.guarded("list libraries of", lambda: list(self._arctic.list_libraries()))
-        if name not in names:
-            if not create:
-                return None
-            self.guarded(f"create library {name} in", lambda: self._create(name))
-        opened = self.guarded(f"open library {name} of", lambda: self._arctic.get_library(name))
-        self._libraries[name] = opened
-        self._remember(name)
-        return opened
+        with self.lock:
+            if name not in self.library_names():
+                if not create:
+                    return None
+                self.guarded(f"create library {name} in", lambda: self._create(name))
+            opened = self.guarded(f"open library {name} of", lambda: self._arctic.get_library(name))
+            self._libraries[name] = opened
+            self._remember(name)
+            return opened
 
     def _create(self, name: str) -> None:
         from arcticdb import LibraryOptions
@@ -147,34 +155,39 @@ class Handle:
     # ------------------------------------------------------------------------------------------------- faults
 
     def guarded(self, act: str, call: Callable[[], Any]) -> Any:
-        """Make one call into ArcticDB.
+        """Make one call into ArcticDB; calls that write or open libraries hold :attr:`lock`.
 
         Raises:
             StoreUnavailable: It failed, or must not be made at all; the text names the place and the reason.
         """
-        with self.lock:
-            if self.broken:
-                raise StoreUnavailable(f"{self.place} is out of use: {self.broken}")
-            self.check_place()
-            try:
-                return call()
-            except Exception as error:  # ArcticDB raises many kinds, even UnicodeDecodeError for a full map
-                reason = f"{type(error).__name__}: {_one_line(error)}"
-                if self.path is not None and (
-                    isinstance(error, UnicodeDecodeError) or any(m in reason for m in _FATAL)
-                ):
-                    self.broken = reason
-                raise StoreUnavailable(f"cannot {act} {self.place}: {reason}") from error
+        self.check_place()
+        try:
+            return call()
+        except Exception as error:  # ArcticDB raises many kinds, even UnicodeDecodeError for a full map
+            reason = f"{type(error).__name__}: {_one_line(error)}"
+            if self.path is not None and (isinstance(error, UnicodeDecodeError) or any(m in reason for m in _FATAL)):
+                self._bury(reason)
+            raise StoreUnavailable(f"cannot {act} {self.place}: {reason}") from error
+
+    def _bury(self, reason: str) -> None:
+        """Never call this handle again and never let it be taken apart: one reference more than anybody gives back."""
+        self.broken = reason
+        for part in (self._arctic, *self._libraries.values()):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(part))
 
     def check_place(self) -> None:
-        """Notice that the files under an open LMDB were deleted, replaced or are out of reach.
+        """Notice that a store is out of reach, or that its files were deleted or replaced under an open handle.
 
         Raises:
-            StoreUnavailable: They were.
+            StoreUnavailable: So it is.
         """
+        if self.broken:
+            raise StoreUnavailable(f"{self.place} is out of use: {self.broken}")
         if self.path is None:
+            if self._endpoint is not None:
+                self._endpoint.ask(self.place)
             return
-        for name, seen in self._inodes.items():
+        for name, seen in list(self._inodes.items()):
             file = self.path / name / "data.mdb"
             try:
                 found = file.stat()
@@ -225,13 +238,50 @@ class Handle:
             raise StoreUnavailable(f"{self.place}: no permission to write, or mounted read-only")
 
     def close(self) -> None:
-        """Let go. A healthy handle is closed; a broken one is kept, untouched, until the process ends."""
-        if self.broken:
-            _buried.append((self._arctic, self._libraries))
+        """Let go of ArcticDB, which closes LMDB's files when its last object goes (some stand in cycles)."""
+        self.broken = self.broken or "closed"
         self._libraries = {}
         self._arctic = None
         self._inodes = {}
-        gc.collect()  # ArcticDB closes the LMDB environment when its last object goes; some stand in cycles
+        gc.collect()
+
+
+class Endpoint(NamedTuple):
+    """Where an S3 store answers."""
+
+    host: str
+    port: int | None
+    secure: bool
+    bucket: str
+
+    def ask(self, place: str) -> None:
+        """See that something answers and that it is not in trouble (a refusal for want of keys is an answer).
+
+        Raises:
+            StoreUnavailable: No answer within two seconds, or one of 500 and above.
+        """
+        kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
+        link = kind(self.host, self.port, timeout=_PROBE_TIMEOUT_S)
+        try:
+            link.request("HEAD", f"/{self.bucket}")
+            status = link.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            raise StoreUnavailable(f"{place} does not answer: {type(error).__name__}: {_one_line(error)}") from error
+        finally:
+            link.close()
+        if status >= http.client.INTERNAL_SERVER_ERROR:
+            raise StoreUnavailable(f"{place} answers {status} {http.client.responses.get(status, '')}".rstrip())
+
+
+def s3_endpoint(uri: str) -> Endpoint | None:
+    """Host, port and bucket of ``s3://HOST:BUCKET?port=…``, ``None`` for what does not read so."""
+    scheme, _, rest = uri.partition("://")
+    where, _, query = rest.partition("?")
+    host, colon, bucket = where.partition(":")
+    if not colon or scheme not in {"s3", "s3s"}:
+        return None
+    port = dict(parse_qsl(query)).get("port", "")
+    return Endpoint(host, int(port) if port.isdigit() else None, scheme == "s3s", bucket)
 
 
 def _one_line(error: BaseException) -> str:
@@ -255,6 +305,8 @@ def acquire(uri: str, *, map_gb: float, create: bool) -> Handle:
     with _registry_lock:
         handle = _registry.get(key)
         if handle is None or handle.broken:
+            if handle is not None:
+                handle.close()
             handle = Handle(key, uri, map_bytes, create=create)
             _registry[key] = handle
         handle.users += 1

@@ -79,8 +79,8 @@ class SqliteJournal:
 
     Args:
         path: The database file; its folder is created. A file beside it (``-wal``, ``-shm``) belongs to it.
-        on_group: Called in the journal's thread with each group, in order, once it is on disk. It must be quick. Whatever
-            it raises is logged and counts as the callee's fault: the group is on disk and acknowledged.
+        on_group: Called in the journal's thread with each group, in order, once it is on disk. It must be quick.
+            Whatever it raises is logged and counts as the callee's fault: the group is on disk and acknowledged.
         clock: Dates the checkpoints; the system's by default.
 
     Attributes:
@@ -116,9 +116,9 @@ class SqliteJournal:
             facts: Booked in this order, under consecutive numbers and in one commit.
 
         Returns:
-            Resolves with the sequence number of the last fact once the group is fsynced (at once, with the head, for no
-            facts). Fails with ``JournalFull`` when the disk refuses: nothing of these facts is stored then, and they may
-            be offered again.
+            Resolves with the sequence number of the last fact once the group is fsynced (at once, with the head, for
+            no facts). Fails with ``JournalFull`` when the disk refuses: the facts are not accepted then, and may be
+            offered again.
         """
         future: Future[int] = Future()
         if not facts:
@@ -170,7 +170,7 @@ class SqliteJournal:
         try:
             blob = encode_facts(facts)
             self._file.append(GroupRow(first, len(facts), zlib.crc32(blob), blob))
-        except Exception as error:  # whatever it is, the callers must hear of it and the thread must go on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers hear of it and the thread goes on
             self._refuse(taken, error)
             self._resume()
             return
@@ -188,14 +188,14 @@ class SqliteJournal:
     def _refuse(self, taken: list[_Submission], error: Exception) -> None:
         self._failing = f"{type(error).__name__}: {error}"
         log.error("journal %s cannot be written: %s", self.path, self._failing)
-        refusal = JournalFull(f"journal {self.path} cannot be written ({self._failing}); nothing of this was stored")
+        refusal = JournalFull(f"journal {self.path} cannot be written ({self._failing}); the facts are not accepted")
         refusal.__cause__ = error
         for submission in taken:
             if submission.future.set_running_or_notify_cancel():
                 submission.future.set_exception(refusal)
 
     def _resume(self) -> None:
-        """After a refusal: a commit may have reached the disk although its fsync failed, and its numbers are taken then."""
+        """After a refusal: a commit may have reached the disk although its fsync failed; its numbers are taken."""
         try:
             self._next = max(self._next, self._file.head() + 1)
         except sqlite3.Error as error:
@@ -268,6 +268,18 @@ class SqliteJournal:
             return self._file.prune(up_to_seq)
         except sqlite3.Error as error:
             raise JournalFull(f"journal {self.path} cannot be pruned ({error})") from error
+
+    def start_above(self, seq: int) -> None:
+        """Number the next fact above ``seq`` (a fresh journal beside books that were rebuilt from the store).
+
+        Raises:
+            JournalFull: The disk refused.
+        """
+        try:
+            self._file.lift_head(seq)
+        except sqlite3.Error as error:
+            raise JournalFull(f"journal {self.path}: its head cannot be lifted ({error})") from error
+        self._next = max(self._next, seq + 1)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) if self._clock is None else self._clock.now()

@@ -18,10 +18,13 @@ from engine.errors import JournalDamaged, JournalFull
 log = logging.getLogger(__name__)
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS groups (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, crc INTEGER NOT NULL, blob BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS checkpoints (seq INTEGER NOT NULL, blob BLOB NOT NULL, crc INTEGER NOT NULL, made_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS groups (
+    first INTEGER PRIMARY KEY, count INTEGER NOT NULL, crc INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoints (
+    seq INTEGER NOT NULL, blob BLOB NOT NULL, crc INTEGER NOT NULL, made_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
 """
+_LIFT: Final = "INSERT INTO head VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET seq = max(seq, excluded.seq)"
 _KEPT_CHECKPOINTS: Final = 2
 _MAGIC: Final = b"SQLite format 3\0"
 _SKIP: Final = 1_000_000
@@ -177,17 +180,13 @@ class JournalFile:
     def lift_head(self, seq: int) -> None:
         """Use no number up to ``seq`` again."""
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO head VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET seq = max(seq, excluded.seq)", (seq,)
-            )
+            db.execute(_LIFT, (seq,))
 
     def prune(self, up_to_seq: int) -> int:
         """Delete groups wholly at or below ``up_to_seq``; the head stays where it is."""
         with self._transaction() as db:
             head = self.head()
-            db.execute(
-                "INSERT INTO head VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET seq = max(seq, excluded.seq)", (head,)
-            )
+            db.execute(_LIFT, (head,))
             return db.execute("DELETE FROM groups WHERE first + count - 1 <= ?", (up_to_seq,)).rowcount
 
     # ------------------------------------------------------------------------------------------------- checkpoints
@@ -197,7 +196,8 @@ class JournalFile:
         with self._transaction() as db:
             db.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?)", (seq, blob, zlib.crc32(blob), made_at))
             db.execute(
-                "DELETE FROM checkpoints WHERE rowid NOT IN (SELECT rowid FROM checkpoints ORDER BY rowid DESC LIMIT ?)",
+                "DELETE FROM checkpoints WHERE rowid NOT IN"
+                " (SELECT rowid FROM checkpoints ORDER BY rowid DESC LIMIT ?)",
                 (_KEPT_CHECKPOINTS,),
             )
 
@@ -246,7 +246,7 @@ def _walk(path: Path, order: str, above: int) -> tuple[list[GroupRow], int | Non
         with closing(sqlite3.connect(path)) as db:
             query = f"SELECT first, count, crc, blob FROM groups WHERE first > ? ORDER BY first {order}"  # noqa: S608
             for row in db.execute(query, (above,)):
-                rows.append(GroupRow(*row))
+                rows.append(GroupRow(*row))  # noqa: PERF401 - those before the damage are kept
     except sqlite3.DatabaseError as error:
         log.error("%s: reading %s broke off after %d rows: %s", path, order, len(rows), error)
         return rows, rows[-1].first if rows else above

@@ -1,10 +1,10 @@
 """Names of strategies and instruments as ArcticDB symbol names, reversibly.
 
-ArcticDB holds printable ASCII except ``*``, ``<`` and ``>``, at least one and at most 254 characters. A plain name stays
-as it is (``ALPHA`` is stored as ``ALPHA``, ``BRK/B`` as ``BRK/B``); what cannot be held is written as the percent
-signs of its UTF-8 bytes (``é`` as ``%C3%A9``). A percent sign itself is escaped only where it would be read as an
-escape, so ``50%`` stays ``50%``. A name that does not fit becomes ``%~`` and its SHA-256: the whole name is then kept in
-the symbol's metadata, from which the store decodes it.
+ArcticDB holds printable ASCII except ``*``, ``<`` and ``>``, at least one and at most 254 characters; on S3 two slashes
+in a row become one. A plain name stays as it is (``ALPHA`` is stored as ``ALPHA``, ``BRK/B`` as ``BRK/B``); what cannot
+be held is written as the percent signs of its UTF-8 bytes (``é`` as ``%C3%A9``). A percent sign itself is escaped only
+where it would be read as an escape, so ``50%`` stays ``50%``. A name that does not fit becomes ``%~`` and its SHA-256:
+the whole name is then kept in the symbol's metadata, from which the store decodes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST: Final = 254
 
 _EMPTY: Final = "%~"
 _PLAIN: Final = re.compile(r"[ -$&-)+-;=?-~]+")
-_UNHELD: Final = re.compile(r"%(?=[0-9A-F]{2}|~)|[^ -)+-;=?-~]")
+_UNHELD: Final = re.compile(r"%(?=[0-9A-F]{2}|~)|(?<=/)/|[^ -)+-;=?-~]")
 _ESCAPES: Final = re.compile(r"(?:%[0-9A-F]{2})+")
 
 
@@ -31,7 +31,7 @@ def encode_symbol(name: str) -> str:
     Returns:
         The name itself when it is plain; different names give different symbols.
     """
-    if len(name) <= LONGEST and _PLAIN.fullmatch(name):
+    if len(name) <= LONGEST and _PLAIN.fullmatch(name) and "//" not in name:
         return name
     if not name:
         return _EMPTY

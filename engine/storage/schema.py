@@ -6,8 +6,8 @@ float64, made from the shortest text of a Decimal and read back the same way; th
 carry stands beside it as text in the column ``exact`` (JSON). Unknown is NaN, NaT or empty text, never 0; ids that the
 broker numbers from 1 are whole numbers with 0 for unknown, as IB sends them.
 
-``seq`` is the journal's sequence number of the fact that caused a row. A batch always holds all rows of a fact, so a row
-at or below the ``seq`` in a symbol's metadata is known to be stored already.
+``seq`` is the journal's sequence number of the fact that caused a row. A batch always holds all rows of a fact, so a
+row at or below the ``seq`` in a symbol's metadata is known to be stored already.
 
 Column kinds: ``text`` (str), ``number`` (float64), ``whole`` (int64), ``flag`` (bool), ``time`` (datetime64[ns], UTC;
 ArcticDB drops the zone of a column, :meth:`ArcticStore.read` puts it back).
@@ -50,7 +50,7 @@ class Table:
     snapshot: bool = False
 
 
-def _table(name: str, *, snapshot: bool = False, **kinds: Any) -> Table:
+def _table(name: str, *, snapshot: bool = False, **kinds: str) -> Table:
     kind_of = {column: kind for kind, columns in kinds.items() if kind != "order" for column in columns.split()}
     order = kinds["order"].split()
     assert sorted(order) == sorted(kind_of), set(order) ^ set(kind_of)
@@ -60,18 +60,19 @@ def _table(name: str, *, snapshot: bool = False, **kinds: Any) -> Table:
 FILLS: Final = _table(
     "fills",
     order=(
-        "fill_id order_ref symbol qty price timestamp account con_id local_symbol sec_type currency multiplier exchange"
-        " side perm_id order_id client_id commission commission_currency commission_status ib_realized_pnl realized_pnl"
-        " source supersedes"
-        " seq first_seq revision state reported_qty quoted_price magnifier order_time expiry strike right cum_qty"
-        " avg_price liquidation provisional time_uncertain named contract_exchange trading_class received_at reason exact"
+        "fill_id order_ref symbol qty price timestamp account con_id local_symbol sec_type currency"
+        " multiplier exchange side perm_id order_id client_id commission commission_currency commission_status"
+        " ib_realized_pnl realized_pnl source supersedes seq first_seq revision state reported_qty"
+        " quoted_price magnifier order_time expiry strike right cum_qty avg_price liquidation provisional"
+        " time_uncertain named contract_exchange trading_class received_at reason exact"
     ),
     text=(
         "fill_id order_ref symbol account local_symbol sec_type currency exchange side commission_currency"
         " commission_status source supersedes state expiry right contract_exchange trading_class reason exact"
     ),
     number=(
-        "qty price multiplier commission ib_realized_pnl realized_pnl reported_qty quoted_price strike cum_qty avg_price"
+        "qty price multiplier commission ib_realized_pnl realized_pnl reported_qty quoted_price strike"
+        " cum_qty avg_price"
     ),
     whole="con_id perm_id order_id client_id seq first_seq revision magnifier",
     flag="liquidation provisional time_uncertain named",
@@ -87,29 +88,29 @@ the strategy. ``supersedes``: the fill id that this row replaces.
 ORDERS: Final = _table(
     "orders",
     order=(
-        "order_ref symbol side qty status timestamp account con_id perm_id order_id client_id order_type limit_price"
-        " filled remaining avg_fill_price message"
-        " seq order_key broker_status local_symbol sec_type currency multiplier exchange expiry strike right stop_price"
-        " tif parent_id oca_group why_held error_code local source named received_at exact"
+        "order_ref symbol side qty status timestamp account con_id perm_id order_id client_id order_type"
+        " limit_price filled remaining avg_fill_price message seq order_key broker_status local_symbol"
+        " sec_type currency multiplier exchange expiry strike right stop_price tif parent_id oca_group"
+        " why_held error_code local source named received_at exact"
     ),
     text=(
-        "order_ref symbol side status account order_type message order_key broker_status local_symbol sec_type currency"
-        " exchange expiry right tif oca_group why_held source exact"
+        "order_ref symbol side status account order_type message order_key broker_status local_symbol"
+        " sec_type currency exchange expiry right tif oca_group why_held source exact"
     ),
     number="qty limit_price filled remaining avg_fill_price multiplier strike stop_price",
     whole="con_id perm_id order_id client_id seq parent_id error_code",
     flag="local named",
     time="timestamp received_at",
 )
-"""One row per status transition. ``qty``, ``filled`` and ``remaining`` are unsigned beside ``side``; prices as quoted."""
+"""One row per status transition. ``qty``, ``filled`` and ``remaining`` are unsigned beside ``side``; quoted prices."""
 
 POSITIONS: Final = _table(
     "positions",
     snapshot=True,
     order=(
-        "symbol qty avg_cost realized_pnl unrealized_pnl account con_id local_symbol sec_type currency multiplier"
-        " commission market_price timestamp"
-        " seq open_cost commission_currency fees fees_pending cash fills exchange expiry strike right exact"
+        "symbol qty avg_cost realized_pnl unrealized_pnl account con_id local_symbol sec_type currency"
+        " multiplier commission market_price timestamp seq open_cost commission_currency fees fees_pending"
+        " cash fills exchange expiry strike right exact"
     ),
     text=("symbol account local_symbol sec_type currency commission_currency fees cash exchange expiry right exact"),
     number=("qty avg_cost realized_pnl unrealized_pnl multiplier commission market_price open_cost strike"),
@@ -118,20 +119,21 @@ POSITIONS: Final = _table(
 )
 """The latest books of one strategy, flat ones kept. ``fees`` and ``cash`` are JSON: currency -> amount as text."""
 
-_RECONCILED: Final = {
+_RECONCILED: Final[dict[str, Any]] = {
     "order": (
-        "symbol account con_id local_symbol sec_type currency strategy qty avg_cost realized_pnl unrealized_pnl"
-        " broker_qty broker_avg_cost residual_qty status run_id timestamp"
-        " seq multiplier market_price market_value commission commission_currency break_id base_currency rate"
+        "symbol account con_id local_symbol sec_type currency strategy qty avg_cost realized_pnl"
+        " unrealized_pnl broker_qty broker_avg_cost residual_qty status run_id timestamp seq multiplier"
+        " market_price market_value commission commission_currency break_id base_currency rate"
         " market_value_base realized_pnl_base unrealized_pnl_base commission_base extra"
     ),
     "text": (
-        "symbol account local_symbol sec_type currency strategy status run_id commission_currency break_id base_currency"
-        " extra"
+        "symbol account local_symbol sec_type currency strategy status run_id commission_currency break_id"
+        " base_currency extra"
     ),
     "number": (
-        "qty avg_cost realized_pnl unrealized_pnl broker_qty broker_avg_cost residual_qty multiplier market_price"
-        " market_value commission rate market_value_base realized_pnl_base unrealized_pnl_base commission_base"
+        "qty avg_cost realized_pnl unrealized_pnl broker_qty broker_avg_cost residual_qty multiplier"
+        " market_price market_value commission rate market_value_base realized_pnl_base unrealized_pnl_base"
+        " commission_base"
     ),
     "whole": "con_id seq",
     "time": "timestamp",
@@ -150,12 +152,13 @@ RUNS: Final = _table(
 BREAKS: Final = _table(
     "breaks",
     order=(
-        "break_id account con_id symbol local_symbol sec_type currency state broker_qty books_qty qty explained_qty"
-        " residual_qty first_seen last_changed runs owner note value_at_risk_base base_currency causes run_id reason"
-        " seq timestamp extra"
+        "break_id account con_id symbol local_symbol sec_type currency state broker_qty books_qty qty"
+        " explained_qty residual_qty first_seen last_changed runs owner note value_at_risk_base base_currency"
+        " causes run_id reason seq timestamp extra"
     ),
     text=(
-        "break_id account symbol local_symbol sec_type currency state owner note base_currency causes run_id reason extra"
+        "break_id account symbol local_symbol sec_type currency state owner note base_currency causes run_id reason"
+        " extra"
     ),
     number="broker_qty books_qty qty explained_qty residual_qty value_at_risk_base",
     whole="con_id runs seq",
@@ -171,13 +174,13 @@ CLOSES: Final = _table(
 ASSIGNMENTS: Final = _table(
     "journal",
     order=(
-        "assignment_id account con_id strategy qty price operator reason reverses"
-        " seq kind symbol local_symbol sec_type currency multiplier exec_id from_strategy price_source rule_id"
-        " effective_at timestamp previous_hash entry_hash exact"
+        "assignment_id account con_id strategy qty price operator reason reverses seq kind symbol"
+        " local_symbol sec_type currency multiplier exec_id from_strategy price_source rule_id effective_at"
+        " timestamp previous_hash entry_hash exact"
     ),
     text=(
-        "assignment_id account strategy operator reason reverses kind symbol local_symbol sec_type currency exec_id"
-        " from_strategy price_source rule_id previous_hash entry_hash exact"
+        "assignment_id account strategy operator reason reverses kind symbol local_symbol sec_type currency"
+        " exec_id from_strategy price_source rule_id previous_hash entry_hash exact"
     ),
     number="qty price multiplier",
     whole="con_id seq",
@@ -188,8 +191,8 @@ ASSIGNMENTS: Final = _table(
 EQUITY: Final = _table(
     "equity",
     order=(
-        "timestamp account currency cash fees realized unrealized base_currency cash_base fees_base realized_base"
-        " unrealized_base seq extra"
+        "timestamp account currency cash fees realized unrealized base_currency cash_base fees_base"
+        " realized_base unrealized_base seq extra"
     ),
     text="account currency base_currency extra",
     number="cash fees realized unrealized cash_base fees_base realized_base unrealized_base",
@@ -197,7 +200,7 @@ EQUITY: Final = _table(
     time="timestamp",
 )
 FACTS: Final = _table("facts", order="seq kind received_at fact", text="kind fact", whole="seq", time="received_at")
-"""Low-rate facts (instruments, rates, rules, notes …) in their wire form as JSON, so that the store alone can rebuild."""
+"""Low-rate facts (instruments, rates, rules, notes …) as JSON, so that the store alone can rebuild."""
 
 LIBRARIES: Final[dict[str, Table | dict[str, Table]]] = {
     "fills": FILLS,
