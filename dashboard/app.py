@@ -30,7 +30,7 @@ from dashboard.views.dayclose import DayClose
 from dashboard.views.fills import Fills
 from dashboard.views.health import Health
 from dashboard.views.orders import Orders
-from dashboard.views.overview import Overview, day_start
+from dashboard.views.overview import Overview
 from dashboard.views.positions import Positions
 from dashboard.views.quarantine import Quarantine
 from dashboard.views.reconciliation import Reconciliation
@@ -193,8 +193,7 @@ class Shell:
     def draw(self, picture: Picture) -> None:
         """Draw a picture: strip, filters, screen. A screen that fails says so and leaves the rest alone."""
         now = datetime.now(UTC)
-        curves = frames.equity_curves(picture.table("equity"))
-        today = frames.pnl_today(picture.table("positions"), curves, day_start(now))
+        _, today = self.hub.earnings(picture)
         self.pulse.say(
             strip(
                 picture,

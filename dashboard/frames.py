@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+
+Curves = dict[str, tuple[list[datetime], list[float]]]
+"""Strategy -> moments (aware UTC) and values (base currency), of equal length."""
 
 DEAD = ("Filled", "Cancelled", "ApiCancelled", "Inactive", "Rejected", "Expired")
 """Order states after which nothing more is expected."""
@@ -45,6 +48,11 @@ def tidy(
     for name in times:
         out[name] = pd.Series(clock(source[name]) if name in source else [""] * size, dtype="object")
     return pd.DataFrame(out, columns=[*texts, *numbers, *times])
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dicts by column name."""
+    return cast("list[dict[str, Any]]", frame.to_dict("records"))
 
 
 def _missing(value: object) -> bool:
@@ -121,7 +129,7 @@ def with_instrument(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     frame = frame.copy()
     names = []
-    for row in frame.to_dict("records"):
+    for row in rows_of(frame):
         local, symbol = row.get("local_symbol") or "", row.get("symbol") or ""
         names.append(str(local or symbol or f"con_id {row.get('con_id', '?')}"))
     frame["instrument"] = names
@@ -148,7 +156,8 @@ def by_instrument(positions: pd.DataFrame | None, portfolio: pd.DataFrame | None
         account: Only this account, empty for all.
 
     Returns:
-        ``account, instrument, currency, long, short`` (texts), ``books_qty, broker_qty, residual_qty, con_id``, ``status``.
+        ``account, instrument, currency, long, short`` (texts), ``books_qty, broker_qty,
+        residual_qty, con_id`` (numbers), ``status``.
     """
     frame = chosen(positions, account=account)
     texts, numbers = (
@@ -173,7 +182,8 @@ def by_instrument(positions: pd.DataFrame | None, portfolio: pd.DataFrame | None
     for key, seen in broker.items():
         entry = rows.setdefault(
             key,
-            {"account": key[0], "con_id": key[1], "instrument": seen["instrument"], "currency": seen.get("currency", ""),
+            {"account": key[0], "con_id": key[1], "instrument": seen["instrument"],
+             "currency": seen.get("currency", ""),
              "long": [], "short": [], "books_qty": 0.0},
         )  # fmt: skip
         entry.update(broker_qty=seen["broker_qty"], residual_qty=seen["residual_qty"], status=seen["status"])
@@ -188,7 +198,7 @@ def _broker_side(portfolio: pd.DataFrame) -> dict[tuple[str, int], dict[str, Any
         return {}
     wanted = with_instrument(portfolio).drop_duplicates(["account", "con_id"], keep="last")
     out = {}
-    for row in wanted.to_dict("records"):
+    for row in rows_of(wanted):
         key = (str(row["account"]), int(row["con_id"]))
         out[key] = {name: row.get(name) for name in ("instrument", "currency", "broker_qty", "residual_qty", "status")}
     return out
@@ -227,7 +237,7 @@ def per_strategy(positions: pd.DataFrame | None, today: Mapping[str, float], *, 
     return tidy(pd.concat([grouped, pd.DataFrame([{"strategy": "Total", **total}])]), ("strategy",), columns)
 
 
-def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> dict[str, tuple[list[datetime], list[float]]]:
+def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> Curves:
     """Net equity (realized + unrealized - fees, base currency) over time, per strategy, sorted by name.
 
     Accounts and currencies are sampled at the same moments; a moment of which one part is unknown is left out.
@@ -241,8 +251,9 @@ def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> dict[str
         - _number(frame, "fees_base").fillna(0.0),
         timestamp=pd.to_datetime(frame["timestamp"], utc=True),
     )
-    sums = work.groupby(["strategy", "timestamp"])["total"].agg(lambda column: column.sum(skipna=False)).dropna()
-    curves: dict[str, tuple[list[datetime], list[float]]] = {}
+    grouped = work.assign(unknown=work["total"].isna()).groupby(["strategy", "timestamp"])
+    sums = grouped["total"].sum()[~grouped["unknown"].any()]
+    curves: Curves = {}
     for name in sorted({str(key[0]) for key in sums.index}):
         part = sums[name]
         curves[name] = ([moment.to_pydatetime() for moment in part.index], [float(v) for v in part])
@@ -324,7 +335,7 @@ def keyed(frame: pd.DataFrame) -> pd.DataFrame:
     if "order_key" in frame:
         return frame
     keys = []
-    for row in frame.to_dict("records"):
+    for row in rows_of(frame):
         perm = int(row.get("perm_id") or 0)
         account = row.get("account", "")
         keys.append(f"P{account}:{perm}" if perm else f"O{account}:{row.get('client_id', 0)}:{row.get('order_id', 0)}")
@@ -344,14 +355,14 @@ def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, n
         are naive UTC datetimes, since Bokeh draws a naive time as it is. A state that ended at once still gets a width.
     """
     out: dict[str, list[Any]] = {n: [] for n in ("label", "status", "left", "right", "filled", "text", "order_key")}
-    for record in shown.to_dict("records"):
+    for record in rows_of(shown):
         story = timelines.get(str(record["order_key"]))
         if story is None or story.empty:
             continue
         story = story.assign(timestamp=pd.to_datetime(story["timestamp"], utc=True, errors="coerce")).dropna(
             subset="timestamp"
         )
-        rows = story.sort_values("timestamp", kind="stable").to_dict("records")
+        rows = rows_of(story.sort_values("timestamp", kind="stable"))
         for here, following in zip(rows, [*rows[1:], None], strict=True):
             left = here["timestamp"].to_pydatetime()
             dead = str(here["status"]) in DEAD
@@ -369,7 +380,8 @@ def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, n
 
 def order_label(record: Mapping[str, Any]) -> str:
     """What stands beside an order's bar; the key keeps it unique."""
-    return f"{record['strategy'][:14]} · {record['side']} {record['qty']:g} {record['instrument'][:14]} · {str(record['order_key']).rpartition(':')[2]}"
+    what = f"{record['side']} {record['qty']:g} {record['instrument'][:14]}"
+    return f"{record['strategy'][:14]} · {what} · {str(record['order_key']).rpartition(':')[2]}"
 
 
 # --- breaks and the rest ----------------------------------------------------------------------------------------------
@@ -401,8 +413,8 @@ def preview_table(before_after: pd.DataFrame | Sequence[Mapping[str, Any]] | Non
     source = before_after if isinstance(before_after, pd.DataFrame) else pd.DataFrame(list(before_after or []))
     if source.empty:
         return source
-    texts = [name for name in source if source[name].dtype == object and not _numeric(source[name])]
-    return tidy(source, texts, [name for name in source if name not in texts])
+    texts = [str(name) for name in source if source[name].dtype == object and not _numeric(source[name])]
+    return tidy(source, texts, [str(name) for name in source if name not in texts])
 
 
 def _numeric(column: pd.Series[Any]) -> bool:
@@ -427,7 +439,7 @@ def matching(frame: pd.DataFrame, words: str) -> pd.DataFrame:
 
 
 def harmless(frame: pd.DataFrame) -> pd.DataFrame:
-    """For a file that will be opened in a spreadsheet: a text that begins like a formula gets an apostrophe in front."""
+    """For a file that a spreadsheet will open: a text that begins like a formula gets an apostrophe in front."""
     out = frame.copy()
     for name in out.select_dtypes(include=["object", "string"]):
         out[name] = [

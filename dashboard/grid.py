@@ -78,6 +78,7 @@ class Grid(Viewer):
         super().__init__(**params)
         self.columns = dict(columns)
         self.on_select = on_select
+        self.page_size = page_size
         self._shown: pd.DataFrame | None = None
         self._pending: pd.DataFrame | None = None
         self.table = pn.widgets.Tabulator(
@@ -122,7 +123,7 @@ class Grid(Viewer):
     def __panel__(self) -> Viewable:
         return self._layout
 
-    def show(self, frame: pd.DataFrame) -> bool:
+    def offer(self, frame: pd.DataFrame) -> bool:
         """Show a frame; returns True when the table changed on the screen."""
         frame = self._frame(frame)
         if same(self._shown, frame):
@@ -166,7 +167,7 @@ class Grid(Viewer):
         self.table.param.update(
             value=frame,
             hidden_columns=hidden,
-            css_classes=["one-page" if len(frame) <= self.table.page_size else "many-pages"],
+            css_classes=["one-page" if len(frame) <= self.page_size else "many-pages"],
         )
         self.note.visible = False
 

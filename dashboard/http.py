@@ -132,7 +132,7 @@ class MetricsHandler(RequestHandler):
             self.finish("the engine is starting\n")
             return
         registry = CollectorRegistry()
-        registry.register(EngineCollector(Probe.host))  # type: ignore[arg-type]
+        registry.register(EngineCollector(Probe.host))
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(generate_latest(registry))
 

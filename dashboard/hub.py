@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 import pandas as pd
 
+from dashboard import frames
 from dashboard.picture import Picture, read
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Hub:
         self._waiting: dict[int, float] = {}
         self._read_at: dict[str, float] = {}
         self._now = asyncio.Event()
+        self._earned: dict[str, tuple[object, tuple[frames.Curves, dict[str, float]]]] = {}
         self._timelines: dict[str, tuple[object, pd.DataFrame]] = {}
 
     def __len__(self) -> int:
@@ -81,6 +84,29 @@ class Hub:
                 self._timelines.clear()
             self._timelines[order_key] = known
         return known[1]
+
+    def earnings(self, picture: Picture, account: str = "") -> tuple[frames.Curves, dict[str, float]]:
+        """Equity curves and today's P&L per strategy; summed up once for all sessions.
+
+        Args:
+            picture: Live or past.
+            account: Only this account, empty for all.
+        """
+        midnight = picture.at.replace(hour=0, minute=0, second=0, microsecond=0)
+        if not picture.live:
+            return self._earn(picture, account, midnight)
+        stamp = (picture.stamp("positions", "equity"), midnight)
+        known = self._earned.get(account)
+        if known is None or known[0] != stamp:
+            known = (stamp, self._earn(picture, account, midnight))
+            self._earned[account] = known
+        return known[1]
+
+    @staticmethod
+    def _earn(picture: Picture, account: str, midnight: datetime) -> tuple[frames.Curves, dict[str, float]]:
+        curves = frames.equity_curves(picture.table("equity"), account=account)
+        positions = frames.chosen(picture.table("positions"), account=account)
+        return curves, frames.pnl_today(positions, curves, midnight)
 
     async def run(self) -> None:
         """Tick until cancelled."""

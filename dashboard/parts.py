@@ -31,7 +31,8 @@ p { margin: 2px 0; }
 .dim { color: var(--fb-dim); }
 .up { color: var(--fb-up); } .down { color: var(--fb-down); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; }
-.tile { border: 1px solid color-mix(in srgb, var(--panel-on-background-color) 18%, transparent); border-left: 5px solid var(--fb-dim); border-radius: 8px;
+.tile { border: 1px solid color-mix(in srgb, var(--panel-on-background-color) 18%, transparent);
+  border-left: 5px solid var(--fb-dim); border-radius: 8px;
   padding: 8px 12px; background: var(--panel-surface-color); min-width: 0; }
 .tile.good { border-left-color: var(--fb-up); } .tile.bad { border-left-color: var(--fb-down); }
 .tile.warn { border-left-color: #d58a00; }
@@ -42,7 +43,8 @@ p { margin: 2px 0; }
 .notice.error { border-color: var(--fb-down); background: color-mix(in srgb, var(--fb-down) 12%, transparent); }
 .notice.warn { border-color: #d58a00; background: color-mix(in srgb, #d58a00 14%, transparent); }
 .notice.good { border-color: var(--fb-up); background: color-mix(in srgb, var(--fb-up) 12%, transparent); }
-.notice.info { border-color: var(--panel-primary-color); background: color-mix(in srgb, var(--panel-primary-color) 10%, transparent); }
+.notice.info { border-color: var(--panel-primary-color);
+  background: color-mix(in srgb, var(--panel-primary-color) 10%, transparent); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 14px; margin: 0; }
 dt { color: var(--fb-dim); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 260px; overflow: auto; }

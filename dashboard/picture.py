@@ -25,9 +25,10 @@ RECENT_FILLS: Final = 50
 
 def _recent_fills(engine: Any, as_of: datetime | None) -> pd.DataFrame:
     if as_of is not None:
-        return engine.portfolio_manager.fills(as_of=as_of).tail(RECENT_FILLS).iloc[::-1]
-    frame, _total = engine.portfolio_manager.fills_page(offset=0, limit=RECENT_FILLS)
-    return frame
+        past: pd.DataFrame = engine.portfolio_manager.fills(as_of=as_of)
+        return past.tail(RECENT_FILLS).iloc[::-1]
+    page: pd.DataFrame = engine.portfolio_manager.fills_page(offset=0, limit=RECENT_FILLS)[0]
+    return page
 
 
 def _table(name: str) -> Reader:

@@ -1,8 +1,8 @@
 """Colours and number formats, for light and dark.
 
-Colours come as CSS variables that the page sets per theme, so that a table in its shadow root follows the switch without
-a message to the server. Signed numbers are drawn by a template that only ever sees float64 columns; every *text* column
-goes through Tabulator's ``plaintext`` formatter, which escapes. No other formatter is used on data.
+Colours come as CSS variables that the page sets per theme, so that a table in its shadow root follows the switch
+without a message to the server. Signed numbers are drawn by a template that only ever sees float64 columns; every
+*text* column goes through Tabulator's ``plaintext`` formatter, which escapes. No other formatter is used on data.
 """
 
 from __future__ import annotations
@@ -59,17 +59,22 @@ TABLE_CSS: Final = (
     + """
 .tabulator { font-size: 13px !important; font-variant-numeric: tabular-nums; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 8px !important; }
-.tabulator .tabulator-header .tabulator-col.tabulator-sortable .tabulator-col-content { padding-right: 20px !important; }
-.tabulator .tabulator-header .tabulator-col .tabulator-col-title { font-weight: 600; font-size: 12px !important; padding-right: 2px !important;
+.tabulator .tabulator-header .tabulator-col.tabulator-sortable .tabulator-col-content {
+  padding-right: 20px !important; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-title { font-weight: 600;
+  font-size: 12px !important; padding-right: 2px !important;
   color: var(--panel-on-background-color); }
-.tabulator .tabulator-header .tabulator-header-filter input { font-size: 12px; padding: 2px 4px !important; color: inherit; background: transparent;
+.tabulator .tabulator-header .tabulator-header-filter input { font-size: 12px; padding: 2px 4px !important;
+  color: inherit; background: transparent;
   border: 1px solid var(--border-color, #8d99a6); border-radius: 4px; }
 .tabulator .tabulator-row { min-height: 27px !important; height: 28px !important; }
-.tabulator .tabulator-row .tabulator-cell { padding: 3px 8px !important; height: 27px !important; min-height: 27px !important; font-size: 13px !important; line-height: 19px; }
+.tabulator .tabulator-row .tabulator-cell { padding: 3px 8px !important; height: 27px !important;
+  min-height: 27px !important; font-size: 13px !important; line-height: 19px; }
 .tabulator .tabulator-row .tabulator-cell.tabulator-row-header { text-overflow: clip; }
 .tabulator .tabulator-row .tabulator-cell input[type=checkbox] { margin: 2px 4px; }
 .tabulator .tabulator-footer { padding: 2px !important; }
-.tabulator .tabulator-placeholder .tabulator-placeholder-contents { font-size: 13px !important; font-weight: 400 !important;
+.tabulator .tabulator-placeholder .tabulator-placeholder-contents {
+  font-size: 13px !important; font-weight: 400 !important;
   color: var(--panel-on-background-color) !important; white-space: normal; padding: 14px; }
 :host(.one-page) .tabulator .tabulator-row .tabulator-cell.tabulator-row-header { text-overflow: clip; }
 .tabulator .tabulator-row .tabulator-cell input[type=checkbox] { margin: 2px 4px; }

@@ -95,7 +95,7 @@ class AssignDialog(Viewer):
 
     def open(self, rows: pd.DataFrame) -> None:
         """Open for the chosen breaks, one after the other."""
-        self._queue = rows.to_dict("records")
+        self._queue = frames.rows_of(rows)
         self._next()
 
     def _next(self) -> None:
@@ -169,7 +169,7 @@ class AssignDialog(Viewer):
         rows: list[dict[str, Any]] = []
         for frame in (self.desk.books.portfolio(account=account), self.desk.books.positions(account=account)):
             if not frame.empty and "con_id" in frame:
-                rows += frame[frame["con_id"] == con_id].to_dict("records")
+                rows += frames.rows_of(frame[frame["con_id"] == con_id])
         return rows
 
     def _edited(self, _event: Any) -> None:
@@ -273,7 +273,7 @@ def preview_html(table: Any) -> str:
         for n in frame
     )
     rows = []
-    for row in frame.to_dict("records"):
+    for row in frames.rows_of(frame):
         tds = []
         for name, value in row.items():
             number = isinstance(value, float)
@@ -281,8 +281,10 @@ def preview_html(table: Any) -> str:
             tds.append(f'<td style="text-align:{"right" if number else "left"};padding:3px 10px">{escape(shown)}</td>')
         rows.append(f"<tr>{''.join(tds)}</tr>")
     return (
-        "<h2>Before and after of every book</h2><div style='overflow-x:auto' tabindex='0' role='region' aria-label='Before and after'>"
-        f"<table style='border-collapse:collapse'><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        "<h2>Before and after of every book</h2>"
+        "<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Before and after'>"
+        f"<table style='border-collapse:collapse'><thead><tr>{cells}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 

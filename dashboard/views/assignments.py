@@ -83,7 +83,14 @@ class Assignments(Screen):
         self.rule_reason = pmui.TextInput(label="Reason (required)", size="small", width=260)
         self.attempt = pmui.Button(label="Try it", variant="outlined", size="small", on_click=self._try)
         self.add = pmui.Button(label="Set rule", variant="contained", size="small", on_click=self._add)
-        self.toggle = pmui.Button(label="Switch the chosen rule on or off", variant="outlined", size="small", disabled=True, visible=acts, on_click=self._toggle)  # fmt: skip
+        self.toggle = pmui.Button(
+            label="Switch the chosen rule on or off",
+            variant="outlined",
+            size="small",
+            disabled=True,
+            visible=acts,
+            on_click=self._toggle,
+        )
         self.outcome = text()
         form = pn.FlexBox(
             self.strategy,
@@ -110,11 +117,11 @@ class Assignments(Screen):
     def refresh(self, picture: Picture) -> None:
         """Bring both tables up to date."""
         if self.changed("journal", picture.stamp("assignments"), self.state.strategy, self.state.account):
-            self.journal.show(
+            self.journal.offer(
                 journal_table(picture.table("assignments"), strategy=self.state.strategy, account=self.state.account)
             )
         if self.changed("rules", picture.stamp("rules")):
-            self.rules.show(rules_table(picture.table("rules")))
+            self.rules.offer(rules_table(picture.table("rules")))
 
     def _picked(self, rows: pd.DataFrame) -> None:
         self.clear.disabled = rows.empty

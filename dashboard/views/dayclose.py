@@ -62,7 +62,10 @@ class DayClose(Screen):
             },
             empty="No day has been closed yet",
         )
-        words = text("<p class='dim'>The statement is compared with the books: new executions are booked once, differences are listed, nothing is overwritten.</p>")  # fmt: skip
+        words = text(
+            "<p class='dim'>The statement is compared with the books: new executions are booked once, "
+            "differences are listed, nothing is overwritten.</p>"
+        )
         return pn.Column(
             side_by_side(
                 section(
@@ -98,7 +101,7 @@ class DayClose(Screen):
         if words != self.ready.object:
             self.ready.object = words
         if self.changed("closes", picture.stamp("closes")):
-            self.closes.show(closes_table(picture.table("closes")))
+            self.closes.offer(closes_table(picture.table("closes")))
 
     async def _close(self, _event: Any) -> None:
         self.close.disabled = True

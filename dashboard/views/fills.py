@@ -54,6 +54,9 @@ class Fills(Screen):
 
     def build(self) -> Viewable:
         """Make filters, table, pager and the chain."""
+        self._offset: int = 0
+        self._total: int = 0
+        self._busy = False
         self.search = pmui.TextInput(
             label="Search", placeholder="instrument, reference, execution id …", size="small", width=280
         )
@@ -87,8 +90,6 @@ class Fills(Screen):
         self.clear = pmui.Button(
             label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
         )
-        self._offset = self._total = 0
-        self._busy = False
         self.search.param.watch(lambda _: self._to(0), "value")
         self.sort.param.watch(lambda _: self._to(0), "value")
         return pn.Column(
@@ -141,7 +142,7 @@ class Fills(Screen):
         finally:
             self._busy = False
         self._total = total
-        self.grid.show(frames.fills_table(page))
+        self.grid.offer(frames.fills_table(page))
         up_to = min(self._offset + PAGE, total)
         self.where.object = f"<p>Rows {self._offset + 1 if total else 0:,} to {up_to:,} of {total:,}</p>"
         self.first.disabled = self.back.disabled = self._offset == 0
@@ -170,7 +171,7 @@ class Fills(Screen):
         self.clear.disabled = rows.empty
         self.chain_box.visible = not rows.empty
         if not rows.empty:
-            self.chain.show(frames.fills_table(self.desk.books.chain(rows.iloc[0]["fill_id"]), more=("supersedes",)))
+            self.chain.offer(frames.fills_table(self.desk.books.chain(rows.iloc[0]["fill_id"]), more=("supersedes",)))
 
     def _csv(self) -> Any:
         frame, total = self._query(0, MOST_EXPORTED)

@@ -102,11 +102,11 @@ class Health(Screen):
                 ]
             )
             self.tasks.object = pairs((health.get("tasks") or {"—": "not known"}).items())
-            self.log.show(log_table(health.get("connection_log") or []))
+            self.log.offer(log_table(health.get("connection_log") or []))
         if self.changed("alerts", picture.stamp("alerts")):
-            self.alerts.show(newest(pd.DataFrame(picture.parts.get("alerts") or []), ("severity", "text"), "at"))
+            self.alerts.offer(newest(pd.DataFrame(picture.parts.get("alerts") or []), ("severity", "text"), "at"))
         if self.changed("findings", picture.stamp("findings")):
-            self.findings.show(
+            self.findings.offer(
                 newest(picture.table("findings"), ("severity", "kind", "account", "strategy", "text"), "seen_at")
             )
 

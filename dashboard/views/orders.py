@@ -34,7 +34,7 @@ class Orders(Screen):
         """Make table, timeline and the story of the chosen order."""
         self.open_only = pmui.Switch(label="Open orders only", value=False)
         self.clear = pmui.Button(
-            label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
+            label="Clear selection", variant="text", size="small", disabled=True, on_click=self._release
         )
         self.to_fills = pmui.Button(
             label="Fills of this order", variant="outlined", size="small", disabled=True, on_click=self._fills
@@ -110,12 +110,14 @@ class Orders(Screen):
             toolbar_location="above",
         )
         plot.hbar(
-            y="label", left="left", right="right", height=0.62, source=self.source, fill_color="colour", line_color="shade",
+            y="label", left="left", right="right", height=0.62, source=self.source,
+            fill_color="colour", line_color="shade",
             line_width=1.5, nonselection_fill_alpha=0.18, nonselection_line_alpha=0.2,
         )  # fmt: skip
         plot.add_tools(
             HoverTool(
-                tooltips=[("state", "@status"), ("from", "@left{%F %H:%M:%S.%3N} UTC"), ("to", "@right{%F %H:%M:%S.%3N} UTC"),
+                tooltips=[("state", "@status"),
+                          ("from", "@left{%F %H:%M:%S.%3N} UTC"), ("to", "@right{%F %H:%M:%S.%3N} UTC"),
                           ("filled", "@filled"), ("message", "@text")],
                 formatters={"@left": "datetime", "@right": "datetime"},
             )
@@ -125,6 +127,9 @@ class Orders(Screen):
         self.source.selected.on_change("indices", self._tapped)
         return plot
 
+    def _release(self, _event: Any) -> None:
+        self.grid.release()
+
     def refresh(self, picture: Picture) -> None:
         """Bring table and bars up to date."""
         state = self.state
@@ -133,7 +138,7 @@ class Orders(Screen):
             "orders", picture.stamp("orders"), state.strategy, state.account, self.open_only.value, past
         )
         if fresh:
-            self.grid.show(self._orders(picture))
+            self.grid.offer(self._orders(picture))
         moving = picture.at.replace(microsecond=0) if picture.live else past
         if fresh or self.changed("bars", moving.second // 2 if moving else 0):
             self._draw_bars(self._orders(picture).head(DRAWN), picture)
@@ -185,7 +190,7 @@ class Orders(Screen):
         self.clear.disabled = self.to_fills.disabled = rows.empty
         self.story_box.visible = not rows.empty
         if not rows.empty:
-            self.story.show(story_table(self.desk.books.timeline(rows.iloc[0]["order_key"])))
+            self.story.offer(story_table(self.desk.books.timeline(rows.iloc[0]["order_key"])))
         with pn.io.hold():
             self._light()
 

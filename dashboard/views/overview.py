@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+import pandas as pd
 import panel as pn
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
@@ -15,11 +16,6 @@ from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, section, side_by_side, text, tile, tiles
 from dashboard.picture import Picture
 from dashboard.theme import duration_text, money_text, quantity_text, time_text
-
-
-def day_start(now: datetime) -> datetime:
-    """Midnight UTC of the day of ``now``."""
-    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Overview(Screen):
@@ -96,7 +92,16 @@ class Overview(Screen):
         )
 
     def _figure(self) -> Any:
-        plot = figure(height=280, x_axis_type="datetime", sizing_mode="stretch_width", toolbar_location=None, tools="")
+        # Ranges of our own: Bokeh cannot derive any from a source that is still empty, and complains in the console.
+        plot = figure(
+            x_range=Range1d(0, 1),
+            y_range=Range1d(0, 1),
+            height=280,
+            x_axis_type="datetime",
+            sizing_mode="stretch_width",
+            toolbar_location=None,
+            tools="",
+        )
         plot.multi_line("xs", "ys", source=self.source, line_color="colour", line_width=2, legend_field="name")
         plot.add_layout(plot.legend[0], "right")
         plot.add_tools(HoverTool(tooltips=[("strategy", "@name"), ("at", "$x{%H:%M} UTC"), ("equity", "$y{+0,0.00}")],
@@ -111,10 +116,7 @@ class Overview(Screen):
     def refresh(self, picture: Picture) -> None:
         """Tiles every time, tables and curve when their parts changed."""
         account = self.state.account
-        curves = frames.equity_curves(picture.table("equity"), account=account)
-        today = frames.pnl_today(
-            frames.chosen(picture.table("positions"), account=account), curves, day_start(picture.at)
-        )
+        curves, today = self.desk.hub.earnings(picture, account)
         if self.changed("tiles", picture.at, account):
             words = self._tiles(picture, today)
             if words != self.tiles.object:
@@ -123,14 +125,14 @@ class Overview(Screen):
             if square != self.square.object:
                 self.square.object = square
         if self.changed("strategies", picture.stamp("positions", "equity"), account, picture.at.minute):
-            self.strategies.show(frames.per_strategy(picture.table("positions"), today, account=account))
+            self.strategies.offer(frames.per_strategy(picture.table("positions"), today, account=account))
         if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute):
-            self.breaks.show(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
+            self.breaks.offer(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
         if self.changed("fills", picture.stamp("fills"), account, self.state.strategy):
             table = frames.fills_table(
                 frames.chosen(picture.table("fills"), strategy=self.state.strategy, account=account)
             )
-            self.fills.show(table.assign(at=table["timestamp"].str[11:19]).head(30))
+            self.fills.offer(table.assign(at=table["timestamp"].str[11:19]).head(30))
         if self.changed("attention", picture.stamp("findings", "alerts"), picture.live):
             self.attention.object = _attention(picture)
         if self.changed("equity", picture.stamp("equity"), account):
@@ -186,7 +188,7 @@ class Overview(Screen):
                 "good",
                 f"✓ Square: {rule} for every account and instrument, checked {time_text(square.get('checked_at'))}",
             )
-        rows = frames.with_instrument(square.get("rows"))
+        rows = frames.with_instrument(pd.DataFrame(square.get("rows")))
         lines = []
         for row in rows.head(6).to_dict("records"):
             missing = row.get("residual_qty", row.get("residual", row.get("quantity")))

@@ -101,7 +101,8 @@ class Positions(Screen):
                 gap="8px",
             ),
             text(
-                "<p class='dim'>Amounts in the instrument's currency unless marked; cost is per unit, without commission. A dash is unknown.</p>"
+                "<p class='dim'>Amounts in the instrument's currency unless marked; "
+                "cost is per unit, without commission. A dash is unknown.</p>"
             ),
             self.books_box,
             self.nets_box,
@@ -121,7 +122,7 @@ class Positions(Screen):
                 picture.live,
                 picture.at if not picture.live else 0,
             ):
-                self.books.show(self._books(picture))
+                self.books.offer(self._books(picture))
         elif self.changed(
             "nets",
             picture.stamp("positions", "portfolio"),
@@ -129,7 +130,7 @@ class Positions(Screen):
             picture.live,
             picture.at if not picture.live else 0,
         ):
-            self.nets.show(
+            self.nets.offer(
                 frames.by_instrument(picture.table("positions"), picture.table("portfolio"), account=state.account)
             )
 

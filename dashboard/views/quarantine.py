@@ -32,7 +32,7 @@ class Quarantine(Screen):
             label="Dismiss", variant="outlined", color="error", disabled=True, visible=acts, on_click=self._dismiss
         )
         self.clear = pmui.Button(
-            label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
+            label="Clear selection", variant="text", size="small", disabled=True, on_click=self._release
         )
         self.grid = Grid(
             "Quarantined messages",
@@ -61,11 +61,14 @@ class Quarantine(Screen):
             margin=0,
         )
 
+    def _release(self, _event: Any) -> None:
+        self.grid.release()
+
     def refresh(self, picture: Picture) -> None:
         """List what waits."""
         if self.changed("held", picture.stamp("quarantine")):
             texts = ("door", "strategy", "reason", "quarantine_id", "raw")
-            self.grid.show(frames.tidy(picture.table("quarantine"), texts, (), ("received_at",)))
+            self.grid.offer(frames.tidy(picture.table("quarantine"), texts, (), ("received_at",)))
 
     def _picked(self, rows: pd.DataFrame) -> None:
         self.replay.disabled = self.dismiss.disabled = self.clear.disabled = rows.empty

@@ -41,7 +41,7 @@ class Reconciliation(Screen):
             visible=self.desk.may_act,
         )
         self.clear = pmui.Button(
-            label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
+            label="Clear selection", variant="text", size="small", disabled=True, on_click=self._release
         )
         self.progress = progress()
         self.result = text()
@@ -61,7 +61,7 @@ class Reconciliation(Screen):
                 "note": Column("Note", width=180),
                 "first_seen": Column("First seen (UTC)", "time"),
             },
-            empty="No break: for every account and instrument the strategies and UNASSIGNED add up to the broker's position",
+            empty="No break: everywhere the strategies and UNASSIGNED add up to the broker's position",
             page_size=12,
             selectable="checkbox",
             on_select=self._picked,
@@ -115,16 +115,19 @@ class Reconciliation(Screen):
             margin=0,
         )
 
+    def _release(self, _event: Any) -> None:
+        self.grid.release()
+
     def refresh(self, picture: Picture) -> None:
         """Bring the tables up to date."""
         account = self.state.account
         self.now.disabled = not picture.live
         if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute, picture.live):
-            self.grid.show(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
+            self.grid.offer(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
         if self.changed("runs", picture.stamp("runs")):
-            self.runs.show(runs_table(picture.table("runs")))
+            self.runs.offer(runs_table(picture.table("runs")))
         if self.changed("locks", picture.stamp("locks")):
-            self.locks.show(
+            self.locks.offer(
                 frames.tidy(
                     frames.with_instrument(picture.table("locks")),
                     ("strategy", "account", "instrument", "reason"),

@@ -42,4 +42,4 @@ class SettingsInForce(Screen):
         if self.changed("settings"):
             rows = self.desk.engine.settings.in_force()
             frame = pd.DataFrame(rows, columns=["variable", "value", "meaning", "changed"])
-            self.grid.show(frame.assign(changed=["yes" if c else "" for c in frame["changed"]]))
+            self.grid.offer(frame.assign(changed=["yes" if c else "" for c in frame["changed"]]))

@@ -7,9 +7,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[2])]
 
+from fake_engine import LivelyEngine  # noqa: E402
+
 from dashboard import app, host  # noqa: E402
 from engine.settings import Settings  # noqa: E402
-from fake_engine import LivelyEngine  # noqa: E402
 
 home = host.get(
     lambda: LivelyEngine(Settings(strategies="ALPHA,BETA", viewers=os.environ.get("FAKE_VIEWERS", "")), rehearsal=True)

@@ -161,8 +161,14 @@ def test_the_bar_of_an_open_order_reaches_to_now():
 
 
 def test_breaks_of_the_store_and_of_the_engine_look_the_same():
-    stored = pd.DataFrame([{"account": "DU1", "con_id": 1, "symbol": "AAPL", "state": "confirmed", "qty": 5.0, "residual_qty": 3.0,
-                            "explained_qty": 2.0, "first_seen": NOON - timedelta(minutes=30), "value_at_risk_base": 10.0}])  # fmt: skip
+    row = {
+        "account": "DU1",
+        "con_id": 1,
+        "symbol": "AAPL",
+        "state": "confirmed",
+        "first_seen": NOON - timedelta(minutes=30),
+    }
+    stored = pd.DataFrame([row | {"qty": 5.0, "residual_qty": 3.0, "explained_qty": 2.0, "value_at_risk_base": 10.0}])
     row = frames.breaks_table(stored, now=NOON).iloc[0]
     assert (row["break_id"], row["residual"], row["explained"], row["age_min"]) == ("DU1:1", 3.0, 2.0, 30.0)
 

@@ -256,8 +256,9 @@ async def test_a_viewer_sees_no_acts_and_cannot_act(engine, open_shell, show):
 async def test_nobody_acts_on_the_past(engine, open_shell, show):
     shell = open_shell()
     screen = show(shell, "reconciliation")
-    with shell.state.param.update():
-        shell.state._param__private.values["as_of"] = "2026-03-04T12:00+00:00"
+    shell.state.as_of = "2026-03-04T12:00+00:00"
+    assert "NOT LIVE" in shell.banner.object
+    assert shell.live.visible
     await screen._reconcile(None)
     assert engine.portfolio_manager.acts == []
     assert "shows the past" in shell.said[-1][1]
