@@ -3,7 +3,8 @@
 Facts are immutable, carry Decimals and aware UTC times, and have one versioned wire form (MessagePack through msgspec)
 that the journal stores. The books are a fold over the sequence of facts; nothing else changes a book. They are msgspec
 structs, not dataclasses: a frozen dataclass of twenty fields takes five times as long to make, and making one is most
-of what intake does.
+of what intake does. They cannot form cycles, so the garbage collector does not look at them (``gc=False``): a million facts
+in memory must not make every collection slower.
 
 Unknown is ``None``; an amount of zero is a reported zero.
 """
@@ -23,7 +24,7 @@ WIRE_VERSION: Final = 1
 FillSource = Literal["live", "replay", "flex", "assignment"]
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact", gc=False):
     """Something that was reported.
 
     Attributes:

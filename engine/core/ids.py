@@ -24,6 +24,7 @@ UNASSIGNED: Final = StrategyName("UNASSIGNED")
 _IB_FORM: Final = re.compile(
     r"[0-9a-fA-F]{1,8}\.([0-9a-fA-F]{8})\.[0-9a-fA-F]{2}(?:\.[0-9a-fA-F]{2})?|leg([0-9]{1,9}):.*", re.DOTALL
 )
+_match: Final = _IB_FORM.fullmatch
 
 
 def split_exec_id(exec_id: str) -> tuple[ExecRoot, int]:
@@ -36,10 +37,10 @@ def split_exec_id(exec_id: str) -> tuple[ExecRoot, int]:
         Root and revision. An id without a numeric last group is its own root with revision 0, since nothing in it says
         that it revises anything.
     """
-    head, dot, tail = exec_id.rpartition(".")
-    if dot and head and tail.isascii() and tail.isdigit():
-        return ExecRoot(head), int(tail)
-    return ExecRoot(exec_id), 0
+    head, _, tail = exec_id.rpartition(".")
+    if head and tail.isdigit() and tail.isascii():
+        return head, int(tail)  # type: ignore[return-value]
+    return exec_id, 0  # type: ignore[return-value]
 
 
 def venue_sequence(root: str) -> int:
@@ -52,11 +53,11 @@ def venue_sequence(root: str) -> int:
         The second group read as hexadecimal when the root has IB's form, the leg's number for an assignment's leg, else 0
         (then the order of arrival decides).
     """
-    found = _IB_FORM.fullmatch(root)
+    found = _match(root)
     if found is None:
         return 0
-    sequence, leg = found.groups()
-    return int(sequence, 16) if sequence is not None else int(leg)
+    sequence = found[1]
+    return int(sequence, 16) if sequence is not None else int(found[2])
 
 
 def leg_exec_id(assignment_id: str, number: int, strategy: str) -> ExecId:

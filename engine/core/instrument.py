@@ -15,7 +15,7 @@ BAG_CON_ID: Final = 28812380
 ONE: Final = Decimal(1)
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One contract of the broker.
 
     Attributes:

@@ -25,7 +25,7 @@ FillState = Literal["active", "superseded", "busted", "moved", "reversed", "grou
 CommissionStatus = Literal["pending", "final"]
 
 
-class FillRecord(msgspec.Struct, frozen=True, kw_only=True):
+class FillRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of ``fills/<STRATEGY>``.
 
     Attributes:
@@ -63,7 +63,7 @@ class FillRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
+class OrderRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of ``orders/<STRATEGY>``: one status transition.
 
     Attributes:
@@ -111,7 +111,7 @@ FindingKind = Literal[
 ]
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something odd in the data that an operator should see.
 
     Attributes:
@@ -130,7 +130,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime
 
 
-class PositionRecord(msgspec.Struct, frozen=True, kw_only=True):
+class PositionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One book: what one strategy holds of one instrument in one account.
 
     Attributes:

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
 from engine.core.book import Book, Line
 from engine.core.events import AssignmentLeg, AssignmentMade, AssignmentReversed, ExecutionMove, Fill
 from engine.core.exact import ZERO, add, multiply
 from engine.core.ids import leg_exec_id, split_exec_id
 from engine.core.records import PositionRecord
-from engine.state.books import BookKey, Shelf, Terms, position_record
+from engine.state.booking import Booking
+from engine.state.books import BookKey, Terms, position_record
 from engine.state.changes import Changes
 from engine.state.executions import Execution, Move, record_of
-from engine.state.findings import Findings
-from engine.state.index import Index
-from engine.state.intake import Intake
 
 
 class Assignments:
@@ -33,12 +29,9 @@ class Assignments:
         head: Hash of the last entry, empty for none.
     """
 
-    def __init__(self, shelf: Shelf, index: Index, intake: Intake, findings: Findings) -> None:
+    def __init__(self, booking: Booking) -> None:
         """Wire the parts."""
-        self._shelf = shelf
-        self._index = index
-        self._intake = intake
-        self._findings = findings
+        self._booking = booking
         self.made: dict[str, AssignmentMade] = {}
         self.reversed: dict[str, AssignmentReversed] = {}
         self.head = ""
@@ -49,15 +42,14 @@ class Assignments:
             return
         self.made[entry.assignment_id] = entry
         self.head = entry.entry_hash or self.head
-        terms = self._shelf.terms_of(entry.instrument)
+        terms = self._booking.shelf.terms_of(entry.instrument)
         for number, leg in enumerate(entry.legs):
             self._book_leg(entry, leg, number, terms, changes)
         for move in entry.moves:
             self._move(entry, move, changes)
 
     def _book_leg(self, entry: AssignmentMade, leg: AssignmentLeg, number: int, terms: Terms, changes: Changes) -> None:
-        seq, at = self._intake.seq, self._intake.at
-        assert at is not None, "the ledger sets the time before it applies"
+        seq = self._booking.seq
         exec_id = leg_exec_id(entry.assignment_id, number, leg.strategy)
         execution = Execution(
             sort=(entry.effective_at, number, seq),
@@ -71,29 +63,29 @@ class Assignments:
             strategy=leg.strategy,
             claimed=True,
             seq=seq,
-            recorded_at=at,
+            recorded_at=self._booking.now(),
             commission=ZERO,
             commission_currency=terms.instrument.currency,
             fee_revision=0,
             reason="",
         )
         root = split_exec_id(exec_id)[0]
-        if self._index.find(entry.account, root) is not None:
+        if self._booking.index.find(entry.account, root) is not None:
             text = f"leg {number} of assignment {entry.assignment_id} has an id that is taken"
-            self._findings.about(changes, "unbookable", "critical", execution.fill, text, strategy=leg.strategy)
+            self._booking.findings.about(changes, "unbookable", "critical", execution.fill, text, strategy=leg.strategy)
             return
-        self._index.add(entry.account, root, execution)
-        changed = self._shelf.put(execution)
+        self._booking.index.add(entry.account, root, execution)
+        changed = self._booking.shelf.put(execution)
         changes.dirty.add(leg.strategy)
         changes.fills.append(record_of(execution, terms.instrument))
-        self._intake.again(changed or (), changes)
-        self._intake.touch(execution.fill)
+        self._booking.again(changed or (), changes)
+        self._booking.touch(execution.fill)
 
     def _move(self, entry: AssignmentMade, move: ExecutionMove, changes: Changes) -> None:
-        execution = self._index.find(entry.account, split_exec_id(move.exec_id)[0])
+        execution = self._booking.index.find(entry.account, split_exec_id(move.exec_id)[0])
         if execution is None or execution.strategy != move.from_strategy:
             where = "unknown" if execution is None else f"in the book of {execution.strategy}"
-            self._findings.add(
+            self._booking.findings.add(
                 changes,
                 "unbookable",
                 "critical",
@@ -107,7 +99,7 @@ class Assignments:
             return
         execution.more().moves.append(Move(assignment_id=entry.assignment_id, to_strategy=move.to_strategy))
         reason = f"assignment {entry.assignment_id} by {entry.operator}: {entry.reason}"
-        self._intake.rebook(execution, move.to_strategy, reason, changes)
+        self._booking.rebook(execution, move.to_strategy, reason, changes)
 
     def reverse(self, entry: AssignmentReversed, changes: Changes) -> None:
         """Take an entry back; unknown or taken back already changes nothing but the journal's head."""
@@ -121,12 +113,12 @@ class Assignments:
             self._move_back(made, move, reason, changes)
         for number, leg in enumerate(made.legs):
             root = split_exec_id(leg_exec_id(made.assignment_id, number, leg.strategy))[0]
-            execution = self._index.find(made.account, root)
+            execution = self._booking.index.find(made.account, root)
             if execution is not None and execution.state == "active":
                 self._unbook_leg(execution, reason, changes)
 
     def _move_back(self, made: AssignmentMade, move: ExecutionMove, reason: str, changes: Changes) -> None:
-        execution = self._index.find(made.account, split_exec_id(move.exec_id)[0])
+        execution = self._booking.index.find(made.account, split_exec_id(move.exec_id)[0])
         if execution is None or execution.extra is None:
             return
         moves = execution.extra.moves
@@ -134,15 +126,15 @@ class Assignments:
         if len(kept) == len(moves):
             return
         execution.extra.moves = kept
-        self._intake.rebook(execution, kept[-1].to_strategy if kept else execution.base, reason, changes)
+        self._booking.rebook(execution, kept[-1].to_strategy if kept else execution.base, reason, changes)
 
     def _unbook_leg(self, execution: Execution, reason: str, changes: Changes) -> None:
-        changed = self._shelf.take(execution)
+        changed = self._booking.shelf.take(execution)
         execution.state, execution.reason = "reversed", reason
         execution.realized = ZERO
         execution.supersedes = execution.fill.exec_id
-        self._intake.again([execution, *changed], changes)
-        self._intake.touch(execution.fill)
+        self._booking.again([execution, *changed], changes)
+        self._booking.touch(execution.fill)
 
     def preview(self, entry: AssignmentMade) -> list[tuple[PositionRecord | None, PositionRecord]]:
         """Every book that an entry would touch, before and after; nothing is changed.
@@ -152,18 +144,18 @@ class Assignments:
         """
         legs: dict[BookKey, list[Line]] = {}
         moved: dict[BookKey, list[tuple[Execution, int]]] = {}
-        known = self._shelf.terms.get(entry.instrument.con_id)
+        known = self._booking.shelf.terms.get(entry.instrument.con_id)
         terms = known if known is not None else _fresh(entry)
         con_id = entry.instrument.con_id
         for number, leg in enumerate(entry.legs):
             line = Line(
-                sort=(entry.effective_at, number, self._intake.seq + 1),
+                sort=(entry.effective_at, number, self._booking.seq + 1),
                 quantity=leg.quantity,
                 value=terms.value(leg.price),
             )
             legs.setdefault((leg.strategy, entry.account, con_id), []).append(line)
         for move in entry.moves:
-            execution = self._index.find(entry.account, split_exec_id(move.exec_id)[0])
+            execution = self._booking.index.find(entry.account, split_exec_id(move.exec_id)[0])
             if execution is not None and execution.strategy == move.from_strategy:
                 own = execution.fill.instrument.con_id
                 moved.setdefault((move.from_strategy, entry.account, own), []).append((execution, -1))
@@ -175,8 +167,8 @@ class Assignments:
     def _preview(
         self, key: BookKey, legs: list[Line], moved: list[tuple[Execution, int]], terms: Terms
     ) -> tuple[PositionRecord | None, PositionRecord]:
-        book = self._shelf.books.get(key)
-        before = self._shelf.record(book) if book is not None else None
+        book = self._booking.shelf.books.get(key)
+        before = self._booking.shelf.record(book) if book is not None else None
         gone = {id(e) for e, sign in moved if sign < 0}
         come = [e for e, sign in moved if sign > 0]
         bearers = [e for e in (book.bearers() if book is not None else ()) if id(e) not in gone] + come
@@ -189,7 +181,7 @@ class Assignments:
             if execution.commission is not None:
                 currency = execution.commission_currency
                 fees[currency] = add(fees.get(currency, ZERO), execution.commission)
-        known = self._shelf.terms.get(key[2], terms)
+        known = self._booking.shelf.terms.get(key[2], terms)
         after = position_record(
             key,
             known.instrument,
@@ -198,7 +190,7 @@ class Assignments:
             pending=sum(e.commission is None for e in bearers),
             fills=len(folded.lines),
             last=folded.lines[-1].sort[0] if folded.lines else None,
-            seq=self._intake.seq,
+            seq=self._booking.seq,
         )
         return before, after
 

@@ -87,7 +87,11 @@ class Attribution:
             perms = self._by_perm.get(account)
             if perms is None:
                 perms = self._by_perm[account] = {}
-            first = perms.setdefault(perm_id, strategy)
+            first = perms.get(perm_id)
+            if first == strategy and (not reference or self._by_ref.get(reference) == strategy):
+                return None  # the usual case: the order's next sight
+            if first is None:
+                perms[perm_id] = strategy
         if sight.order_id > 0:
             first = self._claim_order(strategy, sight) or first
         if reference:

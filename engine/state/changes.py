@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.core.records import Finding, FillRecord, OrderRecord
+    from engine.core.records import FillRecord, Finding, OrderRecord
 
 
 class Changes:

@@ -7,7 +7,7 @@ fold is the same code over the same lines, the loaded ledger continues exactly a
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -89,10 +89,10 @@ def dump(ledger: Ledger) -> bytes:
             by_order=by_order,
             by_ref=by_ref,
             findings=list(ledger.findings.values()),
-            orphans=list(intake.orphans.values()),
+            orphans=list(intake.fees.orphans.values()),
             unbookable=list(intake.unbookable.values()),
-            busts=[(*key, *bust) for key, bust in intake.busts.items()],
-            activity=[(*key, at) for key, at in intake.activity.items()],
+            busts=[(*key, *bust) for key, bust in intake.amendments.busts.items()],
+            activity=[(*key, at) for key, at in ledger._booking.activity.items()],
             rates=list(ledger.rates.values()),
             bases=ledger.bases,
             made=list(assignments.made.values()),
@@ -113,9 +113,7 @@ def load(ledger: Ledger, blob: bytes) -> None:
         ValueError: It is of another version, or no dump.
     """
     try:
-        version = msgspec.msgpack.decode(blob, type=list[Any])[0] if len(blob) < 64 else _version(blob)
-        if version != VERSION:
-            raise ValueError(f"checkpoint of version {version}, this program reads {VERSION}")
+        _same_version(blob)
         state = msgspec.msgpack.decode(blob, type=State)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a checkpoint of the books: {error}") from error
@@ -124,33 +122,34 @@ def load(ledger: Ledger, blob: bytes) -> None:
     _rest(ledger, state)
 
 
-def _version(blob: bytes) -> int:
-    """The version stands right behind the head of the outer array, a small positive number in one byte."""
-    at = 1 if blob[0] & 0xF0 == 0x90 else 3
-    return blob[at]
+def _same_version(blob: bytes) -> None:
+    """Look at the version alone: it stands right behind the head of the outer array, a small number in one byte."""
+    at = 1 if blob[:1] and blob[0] & 0xF0 == 0x90 else 3
+    if len(blob) <= at or blob[at] != VERSION:
+        raise ValueError(f"no checkpoint of version {VERSION}")
 
 
 def _books(ledger: Ledger, state: State) -> None:
-    shelf, index, intake = ledger._shelf, ledger._index, ledger._intake  # noqa: SLF001
+    booking = ledger._booking  # noqa: SLF001
     for terms in state.terms:
         terms.set(terms.instrument)
-        shelf.terms[terms.instrument.con_id] = terms
+        booking.shelf.terms[terms.instrument.con_id] = terms
     for strategy, account, con_id, seq in state.books:
-        shelf.book(strategy, account, con_id).seq = seq
+        booking.shelf.book(strategy, account, con_id).seq = seq
     seen: dict[Instrument, Instrument] = {}
     for execution in state.executions:
         fill = execution.fill
         msgspec.structs.force_setattr(fill, "instrument", seen.setdefault(fill.instrument, fill.instrument))
-        index.add(fill.account, execution.root, execution)
+        booking.index.add(fill.account, execution.root, execution)
         if execution.base == UNASSIGNED:
-            index.stray(execution)
+            booking.index.stray(execution)
         if execution.bears_fee:
-            book = shelf.book(execution.strategy, fill.account, fill.instrument.con_id)
+            book = booking.shelf.book(execution.strategy, fill.account, fill.instrument.con_id)
             book.charge(execution)
             (book.lines if execution.counts else book.voided).append(execution)
             if execution.commission is None:
-                intake.pending[execution.sort[2]] = execution
-    for book in shelf.books.values():
+                booking.pending[execution.sort[2]] = execution
+    for book in booking.shelf.books.values():
         book.lines.sort(key=lambda line: line.sort)
         assert not book.refold(), "a loaded book folds to what was dumped"
 
@@ -162,10 +161,12 @@ def _rest(ledger: Ledger, state: State) -> None:
     orders.aliases().update(state.aliases)
     ledger._attribution.load(state.names, state.rules, state.by_perm, state.by_order, state.by_ref)  # noqa: SLF001
     ledger._findings.load(state.findings)  # noqa: SLF001
-    intake.orphans.update({c.exec_id: c for c in state.orphans})
+    intake.fees.orphans.update({c.exec_id: c for c in state.orphans})
     intake.unbookable.update({(f.account, f.exec_id): f for f in state.unbookable})
-    intake.busts.update({(account, root): (revision, reason) for account, root, revision, reason in state.busts})
-    intake.activity.update({(account, con_id): at for account, con_id, at in state.activity})
+    intake.amendments.busts.update(
+        {(account, root): (revision, reason) for account, root, revision, reason in state.busts}
+    )
+    ledger._booking.activity.update({(account, con_id): at for account, con_id, at in state.activity})
     ledger.rates.update({(r.account, r.currency): r for r in state.rates})
     ledger.bases.update(state.bases)
     assignments.made.update({a.assignment_id: a for a in state.made})

@@ -20,7 +20,7 @@ from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, FillState
 
 
-class Revision(msgspec.Struct, frozen=True, kw_only=True):
+class Revision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A revision that does not count any more, or never did."""
 
     fill: Fill
@@ -29,14 +29,14 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
-class Move(msgspec.Struct, frozen=True, kw_only=True):
+class Move(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One re-booking of an execution by an assignment that is in force."""
 
     assignment_id: str
     to_strategy: str
 
 
-class Extra(msgspec.Struct, kw_only=True):
+class Extra(msgspec.Struct, kw_only=True, gc=False):
     """What only a few executions have.
 
     Attributes:

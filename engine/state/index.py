@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from engine.core.events import Fill, OrderUpdate
+from engine.core.ids import UNASSIGNED
 from engine.state.executions import Execution
 
 
@@ -68,7 +69,9 @@ class Index:
                 yield found
 
     def stray(self, execution: Execution) -> None:
-        """Note an unassigned execution under its order, which may be claimed later."""
+        """Note an execution that nobody is known for under its order, which may be claimed later."""
+        if execution.base != UNASSIGNED or execution.fill.source == "assignment":
+            return
         fill = execution.fill
         if fill.perm_id:
             self._strays.setdefault(fill.perm_id, {})[execution.sort[2]] = execution

@@ -27,8 +27,8 @@ from engine.core.events import (
     Fill,
     InstrumentDescribed,
     OrderUpdate,
-    Quarantined,
     QuarantineClosed,
+    Quarantined,
     RateSeen,
     RuleSet,
 )
@@ -38,10 +38,8 @@ from engine.core.records import FillRecord, Finding, OrderRecord, PositionRecord
 from engine.state import dump, queries
 from engine.state.assignments import Assignments
 from engine.state.attribution import Attribution
-from engine.state.books import Shelf
+from engine.state.booking import Booking
 from engine.state.changes import Changes
-from engine.state.findings import Findings
-from engine.state.index import Index
 from engine.state.intake import Intake
 from engine.state.orders import Orders
 
@@ -69,13 +67,13 @@ class Ledger:
         """
         self.seq = 0
         self.at: datetime | None = None
-        self._shelf = Shelf()
-        self._index = Index()
+        self._booking = Booking()
+        self._shelf, self._index = self._booking.shelf, self._booking.index
+        self._findings = self._booking.findings
         self._orders = Orders()
-        self._findings = Findings()
         self._attribution = Attribution(patterns or {})
-        self._intake = Intake(self._shelf, self._index, self._orders, self._attribution, self._findings, fa_masters)
-        self._assignments = Assignments(self._shelf, self._index, self._intake, self._findings)
+        self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
+        self._assignments = Assignments(self._booking)
         self.rates: dict[tuple[str, str], RateSeen] = {}
         self.bases: dict[str, str] = {}
         self.break_notes: dict[str, BreakNoted] = {}
@@ -113,8 +111,8 @@ class Ledger:
         received = fact.received_at
         if at is None or received > at:
             at = self.at = received
-        self.seq = self._intake.seq = self._shelf.seq = self._orders.seq = seq
-        self._intake.at = self._orders.at = self._findings.at = at
+        self.seq = self._booking.seq = self._shelf.seq = self._orders.seq = seq
+        self._booking.at = self._orders.at = self._findings.at = at
         changes = Changes()
         self._handlers[type(fact)](fact, changes)
         return changes
@@ -166,7 +164,7 @@ class Ledger:
         self._findings.add(
             changes, "instrument_changed", "info", str(instrument.con_id), text, con_id=instrument.con_id
         )
-        self._intake.again(touched, changes)
+        self._booking.again(touched, changes)
 
     def _rate(self, fact: RateSeen, _changes: Changes) -> None:
         self.bases[fact.account] = fact.base
@@ -279,11 +277,11 @@ class Ledger:
 
     def activity(self, account: str, con_id: int) -> datetime | None:
         """Our time of the last fact about an instrument in an account."""
-        return self._intake.activity.get((account, con_id))
+        return self._booking.activity.get((account, con_id))
 
     def fees_pending(self, older_than: datetime) -> list[FillRecord]:
         """Executions heard of at or before a moment whose fee is still unknown (R8)."""
-        return queries.fees_pending(self._shelf, self._intake, older_than)
+        return queries.fees_pending(self._booking, older_than)
 
     @property
     def findings(self) -> dict[str, Finding]:
@@ -293,7 +291,7 @@ class Ledger:
     @property
     def orphan_commissions(self) -> dict[str, Commission]:
         """Fees whose execution is not known, by execution id."""
-        return self._intake.orphans
+        return self._intake.fees.orphans
 
     @property
     def unbookable(self) -> list[Fill]:

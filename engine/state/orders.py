@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,8 @@ from engine.state.order_state import CANCELLED, REJECTED_CODE, WORKING, accepts,
 
 Progress = tuple[Decimal, Decimal]
 """(signed quantity, signed quantity times quoted price) of the executions in one instrument."""
+
+_NOTHING: Final[Progress] = (ZERO, ZERO)
 
 
 class Order(msgspec.Struct, kw_only=True):
@@ -56,27 +59,35 @@ class Order(msgspec.Struct, kw_only=True):
     def executed(self) -> Progress:
         """Progress in what the order is about: a combination's own executions, not its legs'."""
         if not self.traded:
-            return ZERO, ZERO
-        con_id = self.seen.instrument.con_id if self.seen.instrument is not None else 0
-        if con_id in self.traded:
-            return self.traded[con_id]
-        if self.seen.instrument is not None and self.seen.instrument.is_combo:
-            return ZERO, ZERO
+            return _NOTHING
+        instrument = self.seen.instrument
+        if instrument is not None:
+            own = self.traded.get(instrument.con_id)
+            if own is not None:
+                return own
+            if instrument.is_combo:
+                return _NOTHING
         return next(iter(self.traded.values()))
 
-    def figures(self) -> tuple[str, bool, Decimal | None, Decimal | None, Decimal | None]:
-        """State, open, filled, remaining, average price."""
+    def state(self) -> tuple[str, bool]:
+        """The derived state, and whether the order may still trade."""
+        return derive(
+            self.word,
+            local=self.local,
+            rejected=self.rejected,
+            executed=abs(self.executed[0]),
+            total=self.seen.quantity,
+        )
+
+    def figures(self) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+        """Filled, remaining, average price."""
         quantity, value = self.executed
-        done = abs(quantity)
         total = self.seen.quantity
-        state, is_open = derive(self.word, local=self.local, rejected=self.rejected, executed=done, total=total)
-        filled = done if self.traded else self.seen.filled
+        filled = abs(quantity) if self.traded else self.seen.filled
         average = quotient(value, quantity) if quantity else self.seen.avg_fill_price
         if total is None or filled is None or (self.word == "Filled" and self.seen.remaining is not None):
-            remaining = self.seen.remaining
-        else:
-            remaining = max(subtract(total, filled), ZERO)
-        return state, is_open, filled, remaining, average
+            return filled, self.seen.remaining, average
+        return filled, max(subtract(total, filled), ZERO), average
 
 
 class Orders:
@@ -108,7 +119,10 @@ class Orders:
             known = self._by_perm.get(sight.perm_id)
             if known is not None:
                 for order in known:
-                    if order.seen.account == account or not account or not order.seen.account:
+                    if order.seen.account == account:
+                        return order
+                for order in known:
+                    if not account or not order.seen.account:
                         return order
         if sight.order_id > 0:
             for order in reversed(self._by_client.get((sight.client_id, sight.order_id), ())):
@@ -126,7 +140,7 @@ class Orders:
     def _starts_anew(order: Order, sight: Fill | OrderUpdate) -> bool:
         """A fresh order that has no permId yet and re-uses the number of a finished one of an earlier session."""
         fresh = isinstance(sight, OrderUpdate) and sight.status in {"", "PendingSubmit", "ApiPending"}
-        return fresh and not order.figures()[1]
+        return fresh and not order.state()[1]
 
     def sight(self, update: OrderUpdate, strategy: str, *, claimed: bool) -> tuple[Order, OrderRecord | None] | None:
         """Take in a sight of an order.
@@ -204,14 +218,15 @@ class Orders:
     ) -> OrderRecord | None:
         """The row that the order's present state makes, ``None`` when the last one says the same already."""
         assert self.at is not None, "rows are made while a fact is applied"
-        state, is_open, filled, remaining, average = order.figures()
+        state, is_open = order.state()
+        last = order.timeline[-1] if order.timeline else None
+        if last is not None and not by_broker and state == last.state and order.strategy == last.strategy:
+            return None
+        filled, remaining, average = order.figures()
         final_by_executions = not is_open and order.word not in CANCELLED and order.word != "Inactive"
         status = order.word if by_broker and order.word and not (final_by_executions and state == "Filled") else state
-        last = order.timeline[-1] if order.timeline else None
         seen = order.seen
         if last is not None:
-            if not by_broker and state == last.state and order.strategy == last.strategy:
-                return None
             same = (
                 (status, state, filled, remaining, average, order.strategy)
                 == (last.status, last.state, last.filled, last.remaining, last.avg_fill_price, last.strategy)

@@ -43,7 +43,7 @@ class Progress:
         if row is not None:
             changes.orders.append(row)
 
-    def undo(self, execution: Execution, changes: Changes) -> None:
+    def undo(self, execution: Execution) -> None:
         """Take an execution's part out of its order, before it is corrected or voided."""
         if execution.state not in {"active", "group"}:
             return
@@ -98,8 +98,9 @@ class Progress:
         self._overfill(order, changes)
 
     def _overfill(self, order: Order, changes: Changes) -> None:
-        done, total = abs(order.executed[0]), order.seen.quantity
+        total = order.seen.quantity
         if total is not None and total > 0:
+            done = abs(order.executed[0])
             if done > total:
                 text = f"order {order.key}: {plain(done)} executed of {plain(total)}"
                 self._findings.add(

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.records import FillRecord, OrderRecord
+from engine.state.booking import Booking
 from engine.state.books import Shelf
 from engine.state.executions import Execution, record_of, superseded_record
 from engine.state.index import Index
-from engine.state.intake import Intake
 from engine.state.orders import Orders
 
 
@@ -47,11 +47,11 @@ def orders(book: Orders, strategy: str | None, *, open_only: bool) -> list[Order
     return [r for r in latest if (strategy is None or r.strategy == strategy) and (r.is_open or not open_only)]
 
 
-def fees_pending(shelf: Shelf, intake: Intake, older_than: datetime) -> list[FillRecord]:
+def fees_pending(booking: Booking, older_than: datetime) -> list[FillRecord]:
     """Executions whose fee is unknown and which came at or before a moment."""
     return [
-        record(shelf, execution)
-        for execution in intake.pending.values()
+        record(booking.shelf, execution)
+        for execution in booking.pending.values()
         if execution.bears_fee and execution.fill.received_at <= older_than
     ]
 

@@ -1,0 +1,86 @@
+"""Fees: joined to their execution by execution id only, in any order of arrival (R45).
+
+Three states: pending (never 0), known, and orphan (a fee whose execution has not come). A correction keeps the fee known
+for the revision before it until a report of its own comes; of several reports the one for the highest revision counts,
+and of one revision the latest.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.events import Commission
+from engine.core.ids import split_exec_id
+from engine.state.booking import Booking
+from engine.state.changes import Changes
+from engine.state.executions import Execution
+
+
+class Fees:
+    """Takes in commission reports.
+
+    Attributes:
+        orphans: Fees whose execution is not known yet, by execution id.
+    """
+
+    def __init__(self, booking: Booking) -> None:
+        """Wire the parts."""
+        self._booking = booking
+        self.orphans: dict[str, Commission] = {}
+
+    def report(self, report: Commission, changes: Changes) -> None:
+        """Take in a report, known execution or not (R2, R7)."""
+        root, revision = split_exec_id(report.exec_id)
+        execution = self._booking.index.by_root(root)
+        if execution is None or revision > execution.revision:
+            self._orphan(report, changes)
+            return
+        if report.amount is None or revision < execution.fee_revision:
+            return
+        same = (report.amount, report.currency) == (execution.commission, execution.commission_currency)
+        if same and execution.ib_realized_pnl == report.ib_realized_pnl:
+            execution.fee_revision = revision
+            return
+        execution.ib_realized_pnl = report.ib_realized_pnl
+        execution.fee_revision = revision
+        self._booking.shelf.refee(execution, report.amount, report.currency)
+        self._booking.pending.pop(execution.sort[2], None)
+        self._booking.touch(execution.fill, report.received_at)
+        self._booking.again((execution,), changes)
+        self._odd(execution, report.amount, changes)
+
+    def adopt(self, execution: Execution, exec_id: str, changes: Changes) -> None:
+        """Give an execution, while it is in no book, the fee that came before it."""
+        orphan = self.orphans.pop(exec_id, None)
+        if orphan is None:
+            return
+        self._booking.findings.settle(changes, "orphan_commission", exec_id)
+        revision = split_exec_id(exec_id)[1]
+        if orphan.amount is None or revision < execution.fee_revision:
+            return
+        execution.commission, execution.commission_currency = orphan.amount, orphan.currency
+        execution.ib_realized_pnl, execution.fee_revision = orphan.ib_realized_pnl, revision
+        self._booking.pending.pop(execution.sort[2], None)
+        self._odd(execution, orphan.amount, changes)
+
+    def _odd(self, execution: Execution, amount: Decimal, changes: Changes) -> None:
+        if amount == -1:  # with a currency, else it would have been translated to pending (F38)
+            text = f"the fee of {execution.fill.exec_id} is -1, a rebate or IB's sign for unset: check the statement"
+            self._booking.findings.about(
+                changes, "negative_fee_sentinel", "warning", execution.fill, text, strategy=execution.strategy
+            )
+
+    def _orphan(self, report: Commission, changes: Changes) -> None:
+        had = self.orphans.get(report.exec_id)
+        if report.amount is None and had is not None and had.amount is not None:
+            return
+        self.orphans[report.exec_id] = report
+        changes.requests.add("executions")
+        self._booking.findings.add(
+            changes,
+            "orphan_commission",
+            "warning",
+            report.exec_id,
+            f"a fee came for {report.exec_id}, whose execution has not",
+            exec_id=report.exec_id,
+        )
