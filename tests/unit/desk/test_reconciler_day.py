@@ -6,7 +6,9 @@ from planted_events import Planter
 
 
 @pytest.mark.parametrize(
-    "fills", [2_000, pytest.param(20_000, marks=pytest.mark.slow)], ids=["part of a day", "whole day"]
+    "fills",
+    [2_000, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.soak])],
+    ids=["part of a day", "whole day"],
 )
 async def test_r14_r27_f114_a_day_of_lag_reordering_and_reconnects_makes_no_false_break(fills):
     market = Market(
@@ -25,7 +27,9 @@ async def test_r14_r27_f114_a_day_of_lag_reordering_and_reconnects_makes_no_fals
 
 
 @pytest.mark.parametrize(
-    "fills", [2_000, pytest.param(20_000, marks=pytest.mark.slow)], ids=["part of a day", "whole day"]
+    "fills",
+    [2_000, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.soak])],
+    ids=["part of a day", "whole day"],
 )
 async def test_forty_planted_events_become_one_break_each_with_the_true_cause_first(fills):
     market = Market(seed=11, fills=fills, day_s=7_000.0 if fills < 20_000 else 23_400.0, gaps=3)
