@@ -54,7 +54,7 @@ class Amendments:
             extra.bust_revision, extra.bust_reason = bust
             if execution.state == "active" and execution.revision <= bust[0]:
                 execution.state, execution.reason = "busted", bust[1]
-        self._fees.adopt(execution, fill.exec_id, changes)
+        self._fees.adopt(execution, root, changes)
 
     def _repeated(self, execution: Execution, fill: Fill, changes: Changes) -> None:
         """The same revision through another door: nothing is booked, but what was unknown may be known now."""
@@ -101,7 +101,7 @@ class Amendments:
         if execution.bears_fee:
             busted = revision <= extra.bust_revision
             execution.state, execution.reason = ("busted", extra.bust_reason) if busted else ("active", "")
-        self._fees.adopt(execution, fill.exec_id, changes)
+        self._fees.adopt(execution, execution.root, changes)
         resort(execution)
         booking.put_back(execution, changed, changes)
         self._progress.redo(execution, changes)
@@ -109,24 +109,36 @@ class Amendments:
     def _late_revision(self, execution: Execution, fill: Fill, revision: int, changes: Changes) -> None:
         """A lower revision that comes after a higher one is kept in the chain and gives its place, nothing else."""
         extra = execution.more()
-        for old in extra.older:
+        for place, old in enumerate(extra.older):
             if old.revision == revision:
-                if (fill.quantity, fill.price) != (old.fill.quantity, old.fill.price):
-                    text = f"{fill.exec_id}, superseded already, was reported with two contents"
-                    self._booking.findings.about(
-                        changes, "conflict", "warning", fill, text, strategy=execution.strategy
-                    )
+                self._older_again(execution, fill, place, changes)
                 return
         old = Revision(fill=fill, revision=revision, seq=self._booking.seq, recorded_at=self._booking.now())
         changed = self._booking.shelf.take(execution)
         extra.older.append(old)
-        self._fees.adopt(execution, fill.exec_id, changes)
+        self._fees.adopt(execution, execution.root, changes)
         resort(execution)
         if not execution.supersedes:
             execution.supersedes = fill.exec_id
         terms = self._booking.shelf.terms_of(fill.instrument)
         changes.fills.append(superseded_record(execution, old, terms.instrument, terms.unit_price(fill.price)))
         self._booking.put_back(execution, changed, changes)
+
+    def _older_again(self, execution: Execution, fill: Fill, place: int, changes: Changes) -> None:
+        """A superseded revision once more: it can only tell the time that it did not know."""
+        assert execution.extra is not None, "there are older revisions"
+        older = execution.extra.older
+        had = older[place].fill
+        if (fill.quantity, fill.price) != (had.quantity, had.price):
+            text = f"{fill.exec_id}, superseded already, was reported with two contents"
+            self._booking.findings.about(changes, "conflict", "warning", fill, text, strategy=execution.strategy)
+        elif had.executed_at is None and fill.executed_at is not None:
+            changed = self._booking.shelf.take(execution)
+            timed = msgspec.structs.replace(had, executed_at=fill.executed_at, time_text="")
+            older[place] = msgspec.structs.replace(older[place], fill=timed)
+            self._booking.findings.settle(changes, "time_uncertain", f"{fill.account}:{fill.exec_id}")
+            resort(execution)
+            self._booking.put_back(execution, changed, changes)
 
     def bust(self, bust: Bust, changes: Changes) -> None:
         """Void an execution up to the named revision; a higher one, whenever it comes, counts again (F17).

@@ -161,7 +161,7 @@ def _rest(ledger: Ledger, state: State) -> None:
     orders.aliases().update(state.aliases)
     ledger._attribution.load(state.names, state.rules, state.by_perm, state.by_order, state.by_ref)  # noqa: SLF001
     ledger._findings.load(state.findings)  # noqa: SLF001
-    intake.fees.orphans.update({c.exec_id: c for c in state.orphans})
+    intake.fees.load(state.orphans)
     intake.unbookable.update({(f.account, f.exec_id): f for f in state.unbookable})
     intake.amendments.busts.update(
         {(account, root): (revision, reason) for account, root, revision, reason in state.busts}

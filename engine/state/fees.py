@@ -17,16 +17,28 @@ from engine.state.executions import Execution
 
 
 class Fees:
-    """Takes in commission reports.
-
-    Attributes:
-        orphans: Fees whose execution is not known yet, by execution id.
-    """
+    """Takes in commission reports."""
 
     def __init__(self, booking: Booking) -> None:
         """Wire the parts."""
         self._booking = booking
-        self.orphans: dict[str, Commission] = {}
+        self._early: dict[str, dict[int, Commission]] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """True while there are orphans."""
+        return bool(self._early)
+
+    @property
+    def orphans(self) -> dict[str, Commission]:
+        """Fees whose execution is not known yet, by execution id."""
+        return {report.exec_id: report for early in self._early.values() for report in early.values()}
+
+    def load(self, reports: list[Commission]) -> None:
+        """Take over stored orphans."""
+        for report in reports:
+            root, revision = split_exec_id(report.exec_id)
+            self._early.setdefault(root, {})[revision] = report
 
     def report(self, report: Commission, changes: Changes) -> None:
         """Take in a report, known execution or not (R2, R7)."""
@@ -49,19 +61,25 @@ class Fees:
         self._booking.again((execution,), changes)
         self._odd(execution, report.amount, changes)
 
-    def adopt(self, execution: Execution, exec_id: str, changes: Changes) -> None:
-        """Give an execution, while it is in no book, the fee that came before it."""
-        orphan = self.orphans.pop(exec_id, None)
-        if orphan is None:
+    def adopt(self, execution: Execution, root: str, changes: Changes) -> None:
+        """Give an execution, while it is in no book, the fees that came before it, for its revision and those below."""
+        early = self._early.get(root)
+        if early is None:
             return
-        self._booking.findings.settle(changes, "orphan_commission", exec_id)
-        revision = split_exec_id(exec_id)[1]
-        if orphan.amount is None or revision < execution.fee_revision:
+        for revision in sorted(early):
+            if revision <= execution.revision:
+                self._take_over(execution, revision, early.pop(revision), changes)
+        if not early:
+            del self._early[root]
+
+    def _take_over(self, execution: Execution, revision: int, report: Commission, changes: Changes) -> None:
+        self._booking.findings.settle(changes, "orphan_commission", report.exec_id)
+        if report.amount is None or revision < execution.fee_revision:
             return
-        execution.commission, execution.commission_currency = orphan.amount, orphan.currency
-        execution.ib_realized_pnl, execution.fee_revision = orphan.ib_realized_pnl, revision
+        execution.commission, execution.commission_currency = report.amount, report.currency
+        execution.ib_realized_pnl, execution.fee_revision = report.ib_realized_pnl, revision
         self._booking.pending.pop(execution.sort[2], None)
-        self._odd(execution, orphan.amount, changes)
+        self._odd(execution, report.amount, changes)
 
     def _odd(self, execution: Execution, amount: Decimal, changes: Changes) -> None:
         if amount == -1:  # with a currency, else it would have been translated to pending (F38)
@@ -71,10 +89,12 @@ class Fees:
             )
 
     def _orphan(self, report: Commission, changes: Changes) -> None:
-        had = self.orphans.get(report.exec_id)
+        root, revision = split_exec_id(report.exec_id)
+        early = self._early.setdefault(root, {})
+        had = early.get(revision)
         if report.amount is None and had is not None and had.amount is not None:
             return
-        self.orphans[report.exec_id] = report
+        early[revision] = report
         changes.requests.add("executions")
         self._booking.findings.add(
             changes,

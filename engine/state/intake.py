@@ -96,7 +96,7 @@ class Intake:
             seq=seq,
             recorded_at=booking.now(),
         )
-        if self.amendments.busts or self.fees.orphans:
+        if self.amendments.busts or self.fees.waiting:
             self.amendments.early(execution, root, changes)
         booking.index.add(fill.account, root, execution)
         changed = shelf.put(execution)

@@ -75,7 +75,7 @@ class Order(msgspec.Struct, kw_only=True):
             self.word,
             local=self.local,
             rejected=self.rejected,
-            executed=abs(self.executed[0]),
+            executed=self.executed[0].copy_abs(),
             total=self.seen.quantity,
         )
 
@@ -83,7 +83,7 @@ class Order(msgspec.Struct, kw_only=True):
         """Filled, remaining, average price."""
         quantity, value = self.executed
         total = self.seen.quantity
-        filled = abs(quantity) if self.traded else self.seen.filled
+        filled = quantity.copy_abs() if self.traded else self.seen.filled
         average = quotient(value, quantity) if quantity else self.seen.avg_fill_price
         if total is None or filled is None or (self.word == "Filled" and self.seen.remaining is not None):
             return filled, self.seen.remaining, average

@@ -66,7 +66,7 @@ class Progress:
         """The broker's running total tells of executions that we do not have (F21)."""
         fill = execution.fill
         con_id = fill.instrument.con_id
-        known = abs(order.traded[con_id][0])
+        known = order.traded[con_id][0].copy_abs()
         reported = max(fill.cum_quantity or ZERO, order.gaps.get(con_id, ZERO))
         subject = f"{order.key}:{con_id}"
         if known >= reported:
@@ -100,7 +100,7 @@ class Progress:
     def _overfill(self, order: Order, changes: Changes) -> None:
         total = order.seen.quantity
         if total is not None and total > 0:
-            done = abs(order.executed[0])
+            done = order.executed[0].copy_abs()
             if done > total:
                 text = f"order {order.key}: {plain(done)} executed of {plain(total)}"
                 self._findings.add(
@@ -119,7 +119,7 @@ class Progress:
             most = max((other.seen.quantity or ZERO for other in group), default=ZERO)
             total_filled = ZERO
             for other in filled:
-                total_filled = add(total_filled, abs(other.executed[0]))
+                total_filled = add(total_filled, other.executed[0].copy_abs())
             if len(filled) > 1 and most and total_filled > most:
                 text = f"{name}: {plain(total_filled)} executed over {len(filled)} orders, at most {plain(most)} were meant"
                 self._findings.add(
@@ -135,10 +135,10 @@ class Progress:
     def _reported(self, order: Order, changes: Changes) -> None:
         reported = order.seen.filled
         subject = f"{order.key}:reported"
-        if order.word == "Filled" and reported is not None and reported > abs(order.executed[0]):
+        if order.word == "Filled" and reported is not None and reported > order.executed[0].copy_abs():
             if f"execution_gap:{subject}" not in self._findings.open:
                 changes.requests.add("executions")
-            text = f"order {order.key} is reported filled {plain(reported)}, {plain(abs(order.executed[0]))} came as executions"
+            text = f"order {order.key} is reported filled {plain(reported)}, {plain(order.executed[0].copy_abs())} came as executions"
             self._findings.add(
                 changes, "execution_gap", "info", subject, text, account=order.seen.account, strategy=order.strategy
             )
