@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import pandas as pd
 import panel as pn
@@ -79,6 +80,7 @@ class Grid(Viewer):
         self.columns = dict(columns)
         self.on_select = on_select
         self.page_size = page_size
+        self._label = f"label-{quote(label)}"  # mend.js makes an aria-label of it
         self._shown: pd.DataFrame | None = None
         self._pending: pd.DataFrame | None = None
         self.table = pn.widgets.Tabulator(
@@ -106,7 +108,7 @@ class Grid(Viewer):
                 "headerSortTristate": True,
                 "columnDefaults": {"maxInitialWidth": 210},
             },
-            css_classes=["one-page"],
+            css_classes=["one-page", self._label],
             label=label,
         )
         self.note = pn.pane.HTML(
@@ -167,7 +169,7 @@ class Grid(Viewer):
         self.table.param.update(
             value=frame,
             hidden_columns=hidden,
-            css_classes=["one-page" if len(frame) <= self.page_size else "many-pages"],
+            css_classes=["one-page" if len(frame) <= self.page_size else "many-pages", self._label],
         )
         self.note.visible = False
 

@@ -19,7 +19,8 @@ HERE = Path(__file__).parent
 class Pulse(JSComponent):
     """Header strip: invariant badge, IB, data age, queue, fill to store, P&L today."""
 
-    _esm = HERE / "pulse.js"
+    # One module for the browser: what a component imports by name would be asked of another host.
+    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("mend.js", "pulse.js"))
     _stylesheets = [(HERE / "pulse.css").read_text(encoding="utf-8")]  # noqa: RUF012  Panel's own spelling of a class option
 
     def __init__(self, on_answer: Callable[[], None], on_go: Callable[[str], None], **params: Any) -> None:

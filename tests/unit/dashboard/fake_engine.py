@@ -110,7 +110,7 @@ class FakeBooks:
             story = story[:2]
         when = at
         for status, filled in story:
-            self.order_rows.append(  # noqa: PERF401  fills are made in the same breath
+            self.order_rows.append(
                 order
                 | {
                     "status": status,

@@ -1,0 +1,49 @@
+// What the libraries leave out for screen readers, put in afterwards: names for grids and progress bars, and roles that
+// let a grid's scrolling box be focusable. Only attributes are touched, and only where they are missing.
+const LABEL = "label-"
+
+function* everything(root) {
+  for (const element of root.querySelectorAll("*")) {
+    yield element
+    if (element.shadowRoot) { yield* everything(element.shadowRoot) }
+  }
+}
+
+function put(element, name, value) {
+  if (element && element.getAttribute(name) !== value) { element.setAttribute(name, value) }
+}
+
+function grid(element) {
+  const host = element.getRootNode().host
+  const label = [...(host?.classList ?? [])].find((name) => name.startsWith(LABEL))
+  if (label) { put(element, "aria-label", decodeURIComponent(label.slice(LABEL.length))) }
+  put(element.querySelector(".tabulator-tableholder"), "role", "rowgroup")
+  put(element.querySelector(".tabulator-table"), "role", "presentation")
+  put(element.querySelector(".tabulator-placeholder"), "role", "row")
+  put(element.querySelector(".tabulator-placeholder-contents"), "role", "gridcell")
+  put(element.querySelector(".tabulator-footer"), "role", "row")
+  put(element.querySelector(".tabulator-footer-contents"), "role", "gridcell")
+  for (const empty of element.querySelectorAll(".tabulator-col.empty")) { put(empty, "aria-hidden", "true") }
+  for (const column of element.querySelectorAll(".tabulator-col")) {
+    const title = column.querySelector(".tabulator-col-title")?.textContent
+    put(column.querySelector(".tabulator-header-filter input"), "aria-label", `Filter by ${title}`)
+  }
+  for (const box of element.querySelectorAll("input[type=checkbox]:not([aria-label])")) {
+    put(box, "aria-label", box.closest(".tabulator-header") ? "Select all rows" : "Select this row")
+  }
+}
+
+function mend() {
+  for (const element of everything(document)) {
+    if (element.classList.contains("tabulator")) {
+      grid(element)
+    } else if (element.getAttribute("role") === "progressbar" && !element.hasAttribute("aria-label")) {
+      put(element, "aria-label", "In progress")
+    } else if (element.tagName === "NAV") {
+      put(element, "aria-label", element.querySelector(".sidebar") ? "Screens and filters" : "Pages")
+    } else if (element.tagName === "H5" && element.textContent.trim() === "") {
+      put(element, "role", "presentation")
+    }
+  }
+  document.documentElement.dataset.fillbookMended = "yes"
+}

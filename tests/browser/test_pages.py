@@ -1,0 +1,158 @@
+"""The pages on the stand-in engine: what a person sees, light and dark, and what an attacker does not get."""
+
+import json
+import re
+import signal
+import time
+import urllib.request
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from serving import STAND_IN, Server, painted
+
+VIEWS = (
+    "overview",
+    "positions",
+    "fills",
+    "orders",
+    "reconciliation",
+    "assignments",
+    "dayclose",
+    "quarantine",
+    "health",
+    "settings",
+    "rehearsal",
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(STAND_IN, tmp_path_factory.mktemp("server")).start()
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_screen_opens_without_an_error_and_shows_hostile_texts_as_text(view, server, open_page):
+    page = open_page(f"{server.url}?view={view}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.evaluate("window.hacked === undefined")
+    assert page.get_by_text("cannot be drawn").count() == 0
+
+
+@pytest.mark.parametrize(("width", "height", "dark"), [(1280, 800, False), (1920, 1080, True)])
+def test_nothing_sticks_out_of_the_window(width, height, dark, server, open_page):
+    page = open_page(server.url, width, height, dark)
+    page.get_by_role("gridcell", name="Total").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for label in ("IB", "data age", "queue", "P&L today"):
+        box = page.locator(".chip", has_text=label).bounding_box()
+        assert box["x"] + box["width"] <= width
+
+
+@pytest.mark.parametrize("view", ["overview", "positions", "reconciliation", "fills", "dayclose"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(view, dark, server, open_page):
+    page = open_page(f"{server.url}?view={view}", dark=dark)
+    page.wait_for_timeout(500)
+    found = Axe().run(page).response["violations"]
+    serious = {
+        rule["id"]: [node["html"][:160] for node in rule["nodes"]][:3]
+        for rule in found
+        if rule["impact"] in {"serious", "critical"}
+    }
+    assert serious == {}, json.dumps(serious, indent=1)
+
+
+def test_fills_arrive_without_a_reload(server, open_page):
+    page = open_page(f"{server.url}?view=fills")
+    rows = page.get_by_text(re.compile(r"Rows 1 to 25 of [\d,]+"))
+    rows.wait_for()
+    before = rows.inner_text()
+    expect(rows).not_to_have_text(before, timeout=60_000)
+
+
+def test_the_keyboard_reaches_navigation_and_opens_a_screen(server, open_page):
+    page = open_page(server.url)
+    item = page.get_by_role("button", name="Orders", exact=True)
+    item.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Orders")
+    assert "view=orders" in page.url
+
+
+def test_a_link_opens_what_a_colleague_saw(server, open_page):
+    page = open_page(f"{server.url}?view=positions&strategy=BETA&account=DU7654321")
+    page.get_by_role("gridcell", name="BETA").first.wait_for()
+    assert page.get_by_role("gridcell", name="ALPHA").count() == 0
+    assert page.get_by_role("gridcell", name="DU1234567").count() == 0
+
+
+def test_a_link_into_the_past_says_that_it_is_not_live(server, open_page):
+    page = open_page(f"{server.url}?view=positions&as_of=2026-03-04T12:00:00%2B00:00")
+    expect(page.get_by_text("NOT LIVE")).to_be_visible()
+    page.get_by_role("button", name="Back to live").click()
+    expect(page.get_by_text("NOT LIVE")).to_be_hidden()
+
+
+@pytest.mark.parametrize("link", ["view=<script>", "as_of=never", "strategy=%3Cimg%20src=x%20onerror=hacked()%3E"])
+def test_nonsense_in_the_link_harms_nothing(link, server, open_page):
+    page = open_page(f"{server.url}?{link}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.evaluate("window.hacked === undefined")
+
+
+def test_health_and_metrics_answer_beside_the_page(server):
+    status, report = server.health()
+    assert (status, report["ok"]) == (200, True)
+    with urllib.request.urlopen(server.url.rpartition("/")[0] + "/metrics", timeout=30) as answer:
+        assert "fillbook_up 1.0" in answer.read().decode()
+
+
+def test_one_engine_serves_all_sessions(server, open_page):
+    first, second = open_page(f"{server.url}?view=quarantine"), open_page(f"{server.url}?view=quarantine")
+    row = first.get_by_role("row").filter(has_text="no field execution.execId").first
+    row.wait_for()
+    second.get_by_role("row").filter(has_text="no field execution.execId").first.wait_for()
+    row.click()
+    first.get_by_role("button", name="Dismiss").click()
+    expect(second.get_by_text("Empty: every message could be read")).to_be_visible()
+
+
+def test_a_page_whose_server_dies_says_stale_and_comes_back_by_itself(tmp_path, open_page, watch):
+    server = Server(STAND_IN, tmp_path).start()
+    page = open_page(server.url)
+    server.stop(signal.SIGKILL)
+    expect(page.get_by_role("alert").filter(has_text="STALE")).to_be_visible(timeout=60_000)
+    server.start()
+    page.wait_for_function("document.documentElement.dataset.fillbookSeq === undefined", timeout=60_000)
+    painted(page)
+    expect(page.get_by_role("alert").filter(has_text="STALE")).to_be_hidden()
+    server.stop()
+    watch.errors.clear()  # the browser itself logs each connection that was refused meanwhile
+
+
+def test_a_viewer_may_look_and_not_act(tmp_path, open_page):
+    users = tmp_path / "users.json"
+    users.write_text(json.dumps({"bob": "look", "ann": "act"}))
+    login = ("--basic-auth", str(users), "--cookie-secret", "made-for-this-test-only")
+    server = Server(STAND_IN, tmp_path, *login, FAKE_VIEWERS="bob").start()
+    try:
+        viewer = open_page(f"{server.url}?view=reconciliation", user="bob", password="look")
+        viewer.get_by_text("bob may look, not act").wait_for()
+        assert viewer.get_by_role("button", name="Reconcile now").count() == 0
+        operator = open_page(f"{server.url}?view=reconciliation", user="ann", password="act")
+        operator.get_by_role("button", name="Reconcile now").click()
+        expect(operator.get_by_text(re.compile("rows compared"))).to_be_visible()
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_cleanly(number, tmp_path):
+    server = Server(STAND_IN, tmp_path).start()
+    began = time.monotonic()
+    assert server.stop(number) == 0
+    assert time.monotonic() - began < 30
+    assert "Traceback" not in server.log.read_text()
