@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 import inspect
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -21,8 +19,6 @@ R = TypeVar("R")
 
 Number = Decimal | int | float | str
 """A quantity or price; texts and floats are taken by their shortest text, never by their binary value."""
-
-_PATIENCE_S = 60.0
 
 
 class FaultError(Exception):
@@ -64,20 +60,14 @@ def fault(group: str, label: str) -> Callable[[Callable[Concatenate[Any, P], R]]
         @functools.wraps(method)
         def called(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
             gateway: Gateway = self.gateway
-            if threading.get_ident() == gateway.thread_id:
+
+            def act() -> R:
                 result = method(self, *args, **kwargs)
-                gateway.flush_soon(None)
+                if gateway.thread_id:
+                    gateway.flush_soon(None)
                 return result
-            done: concurrent.futures.Future[R] = concurrent.futures.Future()
 
-            def act() -> None:
-                try:
-                    done.set_result(called(self, *args, **kwargs))
-                except Exception as trouble:  # noqa: BLE001  # handed over to the caller's thread, whole
-                    done.set_exception(trouble)
-
-            gateway.loop.call_soon_threadsafe(act)
-            return done.result(_PATIENCE_S)
+            return gateway.ask(act)
 
         called.__fault__ = (group, label)  # type: ignore[attr-defined]
         return called

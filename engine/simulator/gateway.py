@@ -9,10 +9,12 @@ have forgotten.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable
 from decimal import Decimal
+from typing import TypeVar
 
 from engine.simulator.config import GatewayConfig
 from engine.simulator.exchange import Exchange
@@ -29,6 +31,9 @@ from engine.simulator.world import World
 
 _LOG = logging.getLogger(__name__)
 _WAITING_ROOM = 64
+_PATIENCE_S = 60.0
+
+T = TypeVar("T")
 
 
 class Gateway:
@@ -108,6 +113,7 @@ class Gateway:
             self._server = None
         if self._state is not None:
             self._state.close()
+        self.thread_id = 0
 
     async def serve_forever(self) -> None:
         """Run until cancelled, then stop."""
@@ -197,21 +203,47 @@ class Gateway:
         for session in sessions:
             session.flush()
 
-    # the truth, for tests
+    # from other threads
+
+    def ask(self, act: Callable[[], T]) -> T:
+        """Do something on the gateway's own thread and return its result, whichever thread asks.
+
+        Before the start and after the end it is done at once, by whoever asks.
+
+        Raises:
+            Exception: Whatever ``act`` raises.
+            TimeoutError: The gateway's loop did not come to it within a minute.
+        """
+        if self.thread_id in (0, threading.get_ident()):
+            return act()
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def answer() -> None:
+            try:
+                done.set_result(act())
+            except Exception as trouble:  # noqa: BLE001  # handed over to the thread that asks, whole
+                done.set_exception(trouble)
+
+        self.loop.call_soon_threadsafe(answer)
+        return done.result(_PATIENCE_S)
+
+    # the truth, for tests (any thread)
 
     def positions(self) -> dict[tuple[str, int], Decimal]:
         """Every position that is not flat: (account, con_id) to signed quantity. Virtual FX rows are included."""
-        return {
-            (name, held.con_id): held.quantity
-            for name, account in self.world.accounts.by_name.items()
-            for held in account.holdings.values()
-            if held.quantity
-        }
+        return self.ask(
+            lambda: {
+                (name, held.con_id): held.quantity
+                for name, account in self.world.accounts.by_name.items()
+                for held in account.holdings.values()
+                if held.quantity
+            }
+        )
 
     def executions(self) -> list[Execution]:
         """Every execution ever, oldest first."""
-        return list(self.world.executions.values())
+        return self.ask(lambda: list(self.world.executions.values()))
 
     def orders(self) -> list[Order]:
         """Every order ever, oldest first."""
-        return list(self.world.orders.values())
+        return self.ask(lambda: list(self.world.orders.values()))
