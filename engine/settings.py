@@ -88,7 +88,9 @@ class Settings:
             raise _refused("ib_client", self.ib_client, "ib_insync or ib_async")
         if self.arctic_uri and not self.arctic_uri.startswith(("lmdb://", "s3://", "s3s://")):
             raise _refused("arctic_uri", redact(self.arctic_uri), "lmdb://PATH, s3://... or s3s://...")
-        if self.base_currency and not (len(self.base_currency) == 3 and self.base_currency.isalpha() and self.base_currency.isupper()):
+        if self.base_currency and not (
+            len(self.base_currency) == 3 and self.base_currency.isalpha() and self.base_currency.isupper()
+        ):
             raise _refused("base_currency", self.base_currency, "three capital letters, or empty")
         if self.events_url and not self.events_url.startswith(("nats://", "tls://")):
             raise _refused("events_url", redact(self.events_url), "empty, or nats://HOST:PORT")
@@ -135,7 +137,9 @@ class Settings:
             if name in _NOT_OURS:
                 continue
             if name not in known:
-                raise SettingsError(f"{key} is not a setting of Fillbook; known are {', '.join(sorted(PREFIX + n.upper() for n in known))}")
+                raise SettingsError(
+                    f"{key} is not a setting of Fillbook; known are {', '.join(sorted(PREFIX + n.upper() for n in known))}"
+                )
             if text == "":
                 continue
             given[name] = _parse(name, text, str(known[name].type))
@@ -176,7 +180,9 @@ class Settings:
         for entry in _names(self.strategies):
             name, _, pattern = entry.partition("=")
             if not name.strip() or name.strip().upper() == "UNASSIGNED":
-                raise _refused("strategies", self.strategies, "NAME or NAME=PATTERN, comma separated, UNASSIGNED is reserved")
+                raise _refused(
+                    "strategies", self.strategies, "NAME or NAME=PATTERN, comma separated, UNASSIGNED is reserved"
+                )
             found[name.strip()] = pattern.strip()
         return found
 
@@ -215,7 +221,10 @@ def redact(text: str) -> str:
 
 
 def _is_secret(parameter: str) -> bool:
-    return any(fnmatch.fnmatch(parameter.partition("=")[0].lower(), p) for p in ("*secret*", "access", "*key*", "*password*", "*token*"))
+    return any(
+        fnmatch.fnmatch(parameter.partition("=")[0].lower(), p)
+        for p in ("*secret*", "access", "*key*", "*password*", "*token*")
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ class Strategy:
         except asyncio.CancelledError:
             self.state = "stopped"
             raise
-        except Exception as error:  # noqa: BLE001 - a user's code: shown as failed, the engine and the others go on
+        except Exception as error:
             self.state, self.failure = "failed", f"{type(error).__name__}: {error}"
             log.exception("strategy %s has failed", self.name)
 
@@ -157,7 +157,7 @@ class Strategy:
             order.account = self.account
         return order
 
-    async def market(self, contract: Any, quantity: Decimal | int | float) -> Any:
+    async def market(self, contract: Any, quantity: Decimal | float) -> Any:
         """Send a market order.
 
         Args:
@@ -167,12 +167,12 @@ class Strategy:
         Returns:
             The client library's trade; its life is reported on the queue by itself.
         """
-        from engine.broker.link import market_order  # noqa: PLC0415 - only strategies need the client library
+        from engine.broker.link import market_order
 
         return self.ib.placeOrder(contract, self._order(market_order(quantity)))
 
-    async def limit(self, contract: Any, quantity: Decimal | int | float, price: Decimal | float) -> Any:
+    async def limit(self, contract: Any, quantity: Decimal | float, price: Decimal | float) -> Any:
         """Send a limit order; ``quantity`` signed, ``price`` in quoted units."""
-        from engine.broker.link import limit_order  # noqa: PLC0415 - only strategies need the client library
+        from engine.broker.link import limit_order
 
         return self.ib.placeOrder(contract, self._order(limit_order(quantity, price)))

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections import deque
 from typing import TYPE_CHECKING
 
-from engine.broker.translate import message_facts, raw_text
-from engine.core.events import Quarantined
-from engine.errors import Unreadable
+from engine.pipeline.messages import readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
-    from engine.core.events import AnyFact
     from engine.pipeline.intake import Intake
     from engine.pipeline.keeper import BookKeeper
     from engine.ports import Clock
@@ -32,37 +28,12 @@ log = logging.getLogger(__name__)
 _PRUNE_ABOVE = 64
 
 
-def readable(message: object, clock: Clock, door: str) -> list[AnyFact]:
-    """Facts of a message, or the quarantine fact that keeps it whole.
-
-    Args:
-        message: Anything; see the contract for the four kinds that are read.
-        clock: For the time of reception.
-        door: Where it came in, for the quarantine.
-
-    Returns:
-        At least one fact; never raises for the content of ``message``.
-    """
-    now = clock.now()
-    try:
-        return message_facts(message, now)
-    except Unreadable as error:
-        raw = raw_text(message)
-        named = message.get("strategy") if type(message) is dict else None
-        strategy = named[:200] if isinstance(named, str) else ""
-        log.warning("a message went to quarantine: %s", error)
-        return [
-            Quarantined(
-                quarantine_id=uuid.uuid4().hex, reason=str(error), raw=raw, door=door, strategy=strategy, received_at=now
-            )
-        ]
-
-
 class MessageQueue:
     """What strategies put on; safe from any thread, and never waits for disk, loop or store."""
 
-    def __init__(self, intake: Intake, keeper: BookKeeper, clock: Clock) -> None:
+    def __init__(self, intake: Intake, keeper: BookKeeper, clock: Clock, default_zone: str = "") -> None:
         """Wire the queue to the intake."""
+        self._default_zone = default_zone
         self._intake = intake
         self._keeper = keeper
         self._clock = clock
@@ -71,7 +42,7 @@ class MessageQueue:
         self._lock = threading.Lock()
         self.closed = False
 
-    def put(self, message: Mapping[str, object], block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002, ARG002 - queue.Queue's signature
+    def put(self, message: Mapping[str, object], block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002 - queue.Queue's signature
         """Take a message; what it refers to is read before this returns.
 
         Args:
@@ -84,7 +55,7 @@ class MessageQueue:
         """
         if self.closed:
             raise RuntimeError("the engine has stopped; this message was not accepted")
-        self._open.append(self._intake.put(readable(message, self._clock, "queue")))
+        self._open.append(self._intake.put(readable(message, self._clock, "queue", self._default_zone)))
         if len(self._open) > _PRUNE_ABOVE and self._lock.acquire(blocking=False):
             try:
                 self._prune()
@@ -139,9 +110,9 @@ class MessageQueue:
 class StrategyManager:
     """Starts and stops strategies and owns the queue they report on."""
 
-    def __init__(self, intake: Intake, keeper: BookKeeper, clock: Clock) -> None:
+    def __init__(self, intake: Intake, keeper: BookKeeper, clock: Clock, default_zone: str = "") -> None:
         """Make the queue; strategies are added with :meth:`add`."""
-        self.message_queue = MessageQueue(intake, keeper, clock)
+        self.message_queue = MessageQueue(intake, keeper, clock, default_zone)
         self._strategies: dict[str, Strategy] = {}
 
     @property

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class Checkpointer:
     """Runs in the writer's thread between batches."""
 
-    def __init__(  # noqa: PLR0913 - joins keeper, writer and journal on two limits
+    def __init__(
         self,
         keeper: BookKeeper,
         writer: StoreWriter,
@@ -68,7 +68,7 @@ class Checkpointer:
         if self._pending is None:
             return
         seq, blob = self._pending
-        self._journal.checkpoint(seq, blob, {})
+        self._journal.checkpoint(seq, blob)
         self._journal.prune(seq)
         self._pending = None
         self.last_seq = seq

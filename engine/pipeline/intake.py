@@ -82,6 +82,10 @@ class Intake:
             self._refused.popleft()
         self.refusal = ""
 
+    async def drained(self) -> None:
+        """Return when everything submitted before this call is in the books (or the books are paused)."""
+        await self.accept([])
+
     async def accept(self, facts: Sequence[AnyFact]) -> int:
         """Return when the facts are durable and in the books; from any event loop.
 
@@ -94,6 +98,8 @@ class Intake:
             StorageError: The journal refused; nothing was accepted.
         """
         seq = await asyncio.wrap_future(self._journal.submit(facts))
+        if self._keeper.seq >= seq:
+            return seq
         while not await asyncio.to_thread(self._keeper.wait_applied, seq, 0.5):
             if self._keeper.failure is not None:
                 raise FillbookError(f"durable in the journal, but the books have failed: {self._keeper.failure}")

@@ -13,8 +13,18 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from engine.core.events import AssignmentMade, AssignmentReversed, BreakNoted, InstrumentDescribed, RateSeen, RuleSet
-from engine.pipeline.facts import fact_row
+from engine.core.events import (
+    AssignmentMade,
+    AssignmentReversed,
+    Audited,
+    BreakNoted,
+    ConnectionSeen,
+    InstrumentDescribed,
+    QuarantineClosed,
+    Quarantined,
+    RateSeen,
+    RuleSet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +39,19 @@ log = logging.getLogger(__name__)
 
 _SLICE_S = 0.004
 _MOST_IN_MEMORY = 50_000
-_KEPT_FACTS = (AssignmentMade, AssignmentReversed, BreakNoted, InstrumentDescribed, RateSeen, RuleSet)
+_KEPT_FACTS = (
+    AssignmentMade,
+    AssignmentReversed,
+    Audited,
+    BreakNoted,
+    ConnectionSeen,
+    InstrumentDescribed,
+    Quarantined,
+    QuarantineClosed,
+    RateSeen,
+    RuleSet,
+)
+"""Kinds of a low rate that are stored whole, so that the store alone can rebuild everything the books know."""
 
 
 class BookKeeper:
@@ -65,6 +87,11 @@ class BookKeeper:
             self._held += len(group)
         self._wake.set()
 
+    def catch_up(self, head: int) -> None:
+        """Apply what the journal holds up to ``head`` (at a start)."""
+        self._durable_seq = max(self._durable_seq, head)
+        self._wake.set()
+
     @property
     def seq(self) -> int:
         """Sequence of the last fact in the books."""
@@ -96,7 +123,7 @@ class BookKeeper:
     def _guarded_run(self) -> None:
         try:
             self._run()
-        except BaseException as error:  # noqa: BLE001 - kept and shown: health turns red, waiters are told
+        except BaseException as error:
             log.critical("the books thread has failed; facts stay safe in the journal", exc_info=error)
             self.failure = error
             with self._applied:
@@ -146,7 +173,9 @@ class BookKeeper:
                 changes = self.ledger.apply(seq, fact)
                 self._outbox.add(changes, seq)
                 if isinstance(fact, _KEPT_FACTS):
-                    self._outbox.add_row("facts", type(fact).__struct_config__.tag, seq, fact_row(seq, fact))
+                    self._outbox.add_row("facts", str(type(fact).__struct_config__.tag), seq, (seq, fact))
+                    if isinstance(fact, AssignmentMade | AssignmentReversed):
+                        self._outbox.add_row("assignments", "journal", seq, (seq, fact))
                 requests |= changes.requests
                 findings += changes.findings
                 position += 1

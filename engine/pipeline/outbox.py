@@ -87,7 +87,7 @@ class Outbox:
             batch.seq = seq
         self.waiting.set()
 
-    def add_row(self, library: str, symbol: str, seq: int, row: Any) -> None:  # noqa: ANN401 - rows of many kinds
+    def add_row(self, library: str, symbol: str, seq: int, row: Any) -> None:
         """Take one record of another library."""
         with self._lock:
             if seq > self._progress.get((library, symbol), -1):

@@ -1,9 +1,9 @@
-"""Start and crash recovery, one path: last checkpoint, then the journal after it, then what the store alone knows.
+"""Start and crash recovery, one path: last checkpoint, then the journal after it; else what the store alone knows.
 
-- The checkpoint gives the ledger at one sequence; the journal gives every fact after it.
-- While the tail is replayed, records of symbols whose stored progress is behind are handed to the outbox again, so a crash
-  between two symbols' writes heals by itself; what a symbol already has is skipped.
-- With neither checkpoint nor journal (a lost data directory) the store's own rows are turned back into facts.
+- The checkpoint gives the ledger at one sequence; the books thread then takes every fact after it from the journal.
+- While the tail is applied, records of symbols whose stored progress is behind go to the outbox again, so a crash between
+  two symbols' writes heals by itself; what a symbol already has is skipped.
+- With neither checkpoint nor a whole journal (a lost data directory) the store's own rows are turned back into facts.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.core.events import AnyFact, Bust, Commission
-from engine.pipeline.facts import read_fact
+from engine.core.ids import split_exec_id
+from engine.pipeline.outbox import Batch
 from engine.state.ledger import Ledger
-from engine.storage.schema import fill_records, order_records
+from engine.storage.unrows import fill_records, order_records, stored_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.core.records import FillRecord
+    from engine.pipeline.outbox import Symbol
     from engine.ports import Store
     from engine.storage.journal import SqliteJournal
 
@@ -32,7 +34,7 @@ class Recovered(msgspec.Struct, frozen=True):
     """What a start found.
 
     Attributes:
-        ledger: Ready up to ``ledger.seq``; the journal's tail after it is still to be applied by the books thread.
+        ledger: Ready up to ``ledger.seq``; the journal's tail after it is still to be applied.
         origin: ``new``, ``checkpoint``, ``journal`` or ``store``.
         notes: What an operator should know (damage set aside, books rebuilt from the store).
     """
@@ -42,34 +44,44 @@ class Recovered(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def recover(journal: SqliteJournal, store: Store | None, patterns: Mapping[str, str]) -> Recovered:
+def recover(journal: SqliteJournal, store: Store, patterns: Mapping[str, str]) -> Recovered:
     """Bring the ledger back.
 
     Args:
         journal: Opened; damage has already been set aside by it.
-        store: The stored books, ``None`` when they cannot be reached now.
+        store: The stored books.
         patterns: Strategy name -> pattern of its order references.
 
     Returns:
         The ledger and where it came from.
+
+    Raises:
+        StoreUnavailable: The journal is not whole and the store cannot be read either.
     """
+    notes = [journal.damage] if journal.damage else []
     found = journal.latest_checkpoint()
-    notes: list[str] = list(journal.notes)
     if found is not None:
-        seq, blob = found
-        ledger = Ledger.load(blob, patterns=patterns)
-        assert ledger.seq == seq, "a checkpoint's content belongs to its sequence"
-        return Recovered(ledger, "checkpoint", tuple(notes))
-    if journal.first_seq() == 1:
+        try:
+            ledger = Ledger.load(found.blob, patterns=patterns)
+        except ValueError as error:
+            notes.append(f"the checkpoint at {found.seq} is not used ({error})")
+        else:
+            return Recovered(ledger, "checkpoint", tuple(notes))
+    first = journal.read(0, 1)
+    if first and first[0][0] == 1:
         return Recovered(Ledger(patterns=patterns), "journal", tuple(notes))
-    stored = facts_from_store(store) if store is not None else []
-    if not stored:
-        return Recovered(Ledger(patterns=patterns), "new", tuple(notes))
+    return _from_store(journal, store, patterns, notes)
+
+
+def _from_store(journal: SqliteJournal, store: Store, patterns: Mapping[str, str], notes: list[str]) -> Recovered:
+    stored = facts_from_store(store)
     ledger = Ledger(patterns=patterns)
+    if not stored:
+        return Recovered(ledger, "new" if journal.head == 0 else "journal", tuple(notes))
     for seq, fact in stored:
         ledger.apply(seq, fact)
-    journal.advance(ledger.seq)
-    notes.append(f"the books were rebuilt from ArcticDB alone, {len(stored)} facts up to {ledger.seq}")
+    journal.start_above(ledger.seq)
+    notes.append(f"the books were rebuilt from ArcticDB alone, {len(stored)} facts up to number {ledger.seq}")
     log.warning(notes[-1])
     return Recovered(ledger, "store", tuple(notes))
 
@@ -78,52 +90,66 @@ def facts_from_store(store: Store) -> list[tuple[int, AnyFact]]:
     """Turn the stored rows back into the facts they came from, in their order.
 
     Returns:
-        (sequence, fact) with rising sequences; rows that say what another row's fact already says give none.
+        (sequence, fact) with rising sequences; rows that only say what another row's fact implies give none.
     """
     rows: list[tuple[int, int, AnyFact]] = []
     for kind in store.symbols("facts"):
-        frame = store.read("facts", kind)
-        rows += [(int(seq), 0, read_fact(text)) for seq, text in zip(frame["seq"], frame["text"], strict=True)]
-    seen: dict[tuple[str, str], FillRecord] = {}
+        rows += [(seq, 0, fact) for seq, fact in stored_facts(store.read("facts", kind))]
     records = [r for symbol in store.symbols("fills") for r in fill_records(store.read("fills", symbol), symbol)]
-    for record in sorted(records, key=lambda r: (r.seq, r.state == "moved")):
-        rows += [(record.seq, 1, fact) for fact in _facts_of(record, seen)]
+    moved_back = _owners(records)
+    seen: dict[tuple[str, str], FillRecord] = {}
+    for record in sorted(records, key=lambda r: (r.seq, split_exec_id(r.fill.exec_id)[1], r.state == "moved")):
+        rows += [(record.seq, 1, fact) for fact in _facts_of(record, seen, moved_back)]
     for symbol in store.symbols("orders"):
-        for order in order_records(store.read("orders", symbol), symbol):
-            rows.append((order.seq, 2, msgspec.structs.replace(order.update, strategy=symbol)))
+        rows += [(order.seq, 2, order.update) for order in order_records(store.read("orders", symbol), symbol)]
     rows.sort(key=lambda row: (row[0], row[1]))
     return _renumbered(rows)
 
 
-def _facts_of(record: FillRecord, seen: dict[tuple[str, str], FillRecord]) -> list[AnyFact]:
+def _owners(records: list[FillRecord]) -> dict[tuple[str, str], str]:
+    """Account and execution root -> the strategy that its first row stood under."""
+    owners: dict[tuple[str, str], str] = {}
+    for record in sorted(records, key=lambda r: r.seq):
+        owners.setdefault((record.fill.account, split_exec_id(record.fill.exec_id)[0]), record.strategy)
+    return owners
+
+
+def _facts_of(
+    record: FillRecord, seen: dict[tuple[str, str], FillRecord], owners: Mapping[tuple[str, str], str]
+) -> list[AnyFact]:
     fill = record.fill
-    if fill.source == "assignment":
+    if fill.source == "assignment" or record.state == "reversed":
         return []
     key = (fill.account, fill.exec_id)
     before = seen.get(key)
     facts: list[AnyFact] = []
     if before is None:
-        facts.append(msgspec.structs.replace(fill, strategy=record.strategy))
-    if record.commission_status == "final" and (before is None or before.commission != record.commission):
-        facts.append(_commission_of(record))
+        owner = fill.strategy or owners[fill.account, split_exec_id(fill.exec_id)[0]]
+        facts.append(msgspec.structs.replace(fill, strategy=owner))
+    if record.commission_status == "final" and (before is None or _fee(before) != _fee(record)):
+        facts.append(
+            Commission(
+                exec_id=fill.exec_id,
+                amount=record.commission,
+                currency=record.commission_currency,
+                ib_realized_pnl=record.ib_realized_pnl,
+                received_at=record.recorded_at,
+            )
+        )
     if record.state == "busted" and (before is None or before.state != "busted"):
-        facts.append(Bust(account=fill.account, exec_id=fill.exec_id, reason=record.reason, received_at=record.recorded_at))
+        facts.append(
+            Bust(account=fill.account, exec_id=fill.exec_id, reason=record.reason, received_at=record.recorded_at)
+        )
     seen[key] = record
     return facts
 
 
-def _commission_of(record: FillRecord) -> Commission:
-    return Commission(
-        exec_id=record.fill.exec_id,
-        amount=record.commission,
-        currency=record.commission_currency,
-        ib_realized_pnl=record.ib_realized_pnl,
-        received_at=record.recorded_at,
-    )
+def _fee(record: FillRecord) -> tuple[object, ...]:
+    return (record.commission_status, record.commission, record.commission_currency)
 
 
 def _renumbered(rows: list[tuple[int, int, AnyFact]]) -> list[tuple[int, AnyFact]]:
-    """Give facts that share a sequence (one journal fact, several rows) rising numbers without leaving the last one."""
+    """Give facts that share a sequence (one journal fact, several rows) numbers of their own, still rising."""
     numbered: list[tuple[int, AnyFact]] = []
     last = 0
     for seq, _rank, fact in rows:
@@ -132,3 +158,31 @@ def _renumbered(rows: list[tuple[int, int, AnyFact]]) -> list[tuple[int, AnyFact
     return numbered
 
 
+def refill(ledger: Ledger, lost: Mapping[Symbol, int]) -> Batch:
+    """Records that a store has lost, from the books' memory.
+
+    Args:
+        ledger: The caller holds its lock.
+        lost: (library, symbol) -> sequence that the store still has (-1 for nothing).
+
+    Returns:
+        What to append; every execution's chain and every order's timeline above that sequence.
+    """
+    batch = Batch(seq=ledger.seq)
+    for (library, symbol), have in lost.items():
+        rows: list[object] = []
+        if library == "fills":
+            for record in ledger.fills(strategy=symbol):
+                chain = ledger.chain(record.fill.account, split_exec_id(record.fill.exec_id)[0])
+                rows += [link for link in chain if link.seq > have and link.strategy == symbol]
+            rows.sort(key=lambda r: r.seq)  # type: ignore[attr-defined]
+        elif library == "orders":
+            for order in ledger.orders(strategy=symbol):
+                rows += [step for step in ledger.timeline(order.order_key) if step.seq > have]
+            rows.sort(key=lambda r: r.seq)  # type: ignore[attr-defined]
+        elif library == "assignments":
+            rows += [(ledger.seq, entry) for entry in ledger.assignments()]
+        if rows:
+            batch.rows[library, symbol] = rows
+    batch.dirty = set(ledger.strategies())
+    return batch

@@ -16,30 +16,34 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StorageError
-from engine.pipeline.outbox import Batch
+from engine.pipeline.outbox import Batch, Symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from engine.pipeline.frames import FrameQueue
     from engine.pipeline.keeper import BookKeeper
     from engine.pipeline.outbox import Outbox
-    from engine.ports import Clock, Store
+    from engine.ports import Clock
+    from engine.storage import ArcticStore
 
 log = logging.getLogger(__name__)
 
 Columns = tuple["dict[str, Any]", "list[datetime]"]
 _BACKOFF_MAX_S = 5.0
 _POSITIONS_EVERY_S = 0.25
+_RECORDS = frozenset({"fills", "orders"})
 
 
 class StoreWriter:
     """Writes what the outbox holds, and takes checkpoints behind it."""
 
-    def __init__(  # noqa: PLR0913 - it joins six parts and nothing else does
+    def __init__(
         self,
-        store: Store,
+        store: ArcticStore,
         outbox: Outbox,
+        frames: FrameQueue,
         keeper: BookKeeper,
         clock: Clock,
         *,
@@ -56,6 +60,7 @@ class StoreWriter:
         """
         self._store = store
         self._outbox = outbox
+        self._frames = frames
         self._keeper = keeper
         self._clock = clock
         self._to_columns = to_columns
@@ -65,6 +70,7 @@ class StoreWriter:
         self._thread = threading.Thread(target=self._guarded_run, name="fillbook-store", daemon=True)
         self._flushed = threading.Condition()
         self._positions_at = 0.0
+        self._moved = False
         self.dirty: set[str] = set()
         self.stored_seq = keeper.seq
         self.failure: BaseException | None = None
@@ -72,7 +78,8 @@ class StoreWriter:
         self.trouble_since: datetime | None = None
         self.latency_ms: deque[float] = deque(maxlen=512)
         self.between: list[Callable[[], None]] = []
-        self.on_lost_store: Callable[[], None] = lambda: None
+        self._last_seq: dict[Symbol, int] = {}
+        self.refill: Callable[[Mapping[Symbol, int]], Batch] = lambda _progress: Batch()
 
     def start(self) -> None:
         """Start writing."""
@@ -103,10 +110,15 @@ class StoreWriter:
             self._thread.join(timeout_s)
         return not self._thread.is_alive() and not self.trouble and self.failure is None
 
+    def refresh_positions(self) -> None:
+        """Write every strategy's positions with the next batch (their market prices have moved)."""
+        self._moved = True
+        self._outbox.waiting.set()
+
     def _guarded_run(self) -> None:
         try:
             self._run()
-        except BaseException as error:  # noqa: BLE001 - kept and shown: health turns red, facts stay in the journal
+        except BaseException as error:
             log.critical("the store thread has failed; facts stay safe in the journal", exc_info=error)
             self.failure = error
             with self._flushed:
@@ -121,7 +133,7 @@ class StoreWriter:
                 delay = 0.05
                 for act in self.between:
                     self._between(act)
-                if last and not len(self._outbox):
+                if last and not len(self._outbox) and not len(self._frames):
                     return
                 self._stopping.wait(self._flush_every_s)
             else:
@@ -140,13 +152,23 @@ class StoreWriter:
         started = time.perf_counter()
         batch = self._outbox.take()
         self.dirty |= batch.dirty
+        if self._moved:
+            self._moved = False
+            with self._keeper.lock:
+                self.dirty |= set(self._keeper.ledger.strategies())
         batch.dirty = set()
-        oldest = min((rows[0].recorded_at for rows in batch.rows.values() if rows), default=None)
+        oldest = min(
+            (rows[0].recorded_at for (library, _), rows in batch.rows.items() if rows and library in _RECORDS),
+            default=None,
+        )
         try:
+            if self.trouble:
+                batch = self._come_back(batch)
             self._store_rows(batch)
             if self.dirty and (final or started - self._positions_at >= _POSITIONS_EVERY_S):
                 self._store_positions(batch.seq)
                 self._positions_at = started
+            self._frames.flush(self._store)
         except StorageError as error:
             self._note_trouble(error)
             self._outbox.give_back(batch)
@@ -166,8 +188,30 @@ class StoreWriter:
         for library, symbol in list(batch.rows):
             rows = batch.rows[library, symbol]
             columns, index = self._to_columns(library, rows)
-            self._store.append(library, symbol, columns, index, rows[-1].seq)
+            seq = rows[-1][0] if isinstance(rows[-1], tuple) else rows[-1].seq
+            self._store.append(library, symbol, columns, index, seq)
+            self._last_seq[library, symbol] = seq
             del batch.rows[library, symbol]
+
+    def _come_back(self, batch: Batch) -> Batch:
+        """After trouble: look at the store anew, and fill in what it has lost while it was away.
+
+        A store that was deleted, replaced or rolled back no longer has what it acknowledged; the books still know it.
+        """
+        if self._store.broken:
+            self._store.reopen()
+        self._store.check()
+        progress = self._store.progress()
+        lost = {s: progress.get(s, -1) for s, seq in self._last_seq.items() if progress.get(s, -1) < seq}
+        if not lost:
+            return batch
+        log.warning("the store has lost rows of %d symbols; they are written again from the books", len(lost))
+        filled = self.refill(lost)
+        filled.merge(batch)
+        self.dirty |= filled.dirty
+        filled.dirty = set()
+        self._last_seq = {s: seq for s, seq in self._last_seq.items() if s not in lost}
+        return filled
 
     def _store_positions(self, seq: int) -> None:
         for strategy in sorted(self.dirty):

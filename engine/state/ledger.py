@@ -32,7 +32,7 @@ from engine.core.events import (
     RateSeen,
     RuleSet,
 )
-from engine.core.ids import UNASSIGNED
+from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, Finding, OrderRecord, PositionRecord
 from engine.state import dump, queries
@@ -234,6 +234,10 @@ class Ledger:
         """Every revision of an execution, lowest first; the one that counts is the last."""
         execution = self._index.find(account, root)
         return queries.chain(self._shelf, execution) if execution is not None else []
+
+    def chain_of(self, account: str, exec_id: str) -> list[FillRecord]:
+        """:meth:`chain` of the execution that any of its ids names."""
+        return self.chain(account, split_exec_id(exec_id)[0])
 
     def orders(self, strategy: str | None = None, *, open_only: bool = False) -> list[OrderRecord]:
         """The latest record of every order, in order of first sight."""

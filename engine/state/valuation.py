@@ -117,7 +117,9 @@ def value(position: PositionRecord, instrument: Instrument, mark: Mark | None, r
     market: Decimal | None = _ZERO
     unrealized: Decimal | None = _ZERO
     if not flat:
-        market = None if price is None else _EXACT.multiply(_EXACT.multiply(position.quantity, price), instrument.multiplier)
+        market = (
+            None if price is None else _EXACT.multiply(_EXACT.multiply(position.quantity, price), instrument.multiplier)
+        )
         unrealized = None if market is None else _EXACT.subtract(market, position.open_cost)
     found = rates.rate(position.account, instrument.currency)
     rate, rate_at = found if found is not None else (None, None)

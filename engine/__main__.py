@@ -1,0 +1,184 @@
+"""The command line: the dashboard's acts, for scripts.
+
+Exit status 0: done and square. 1: done, with breaks or differences. 2: could not be done (one line on standard error).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.clock import SystemClock
+from engine.core.events import Audited
+from engine.errors import BadRequest, FillbookError
+from engine.office.verify import COLUMNS, differences
+from engine.pipeline.room import BookRoom
+from engine.portfolio_manager import PortfolioManager
+from engine.settings import Settings
+from engine.storage import open_store
+from engine.tables.records import rows_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+SQUARE, DIFFERENT, FAILED = 0, 1, 2
+_LIBRARIES = ("fills", "orders", "positions", "portfolio", "reconciliations", "assignments", "equity")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return int(options.run(options, Settings.from_env()))
+    except (FillbookError, OSError) as error:
+        sys.stderr.write(f"fillbook: {' '.join(str(error).split()) or type(error).__name__}\n")
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine",
+        description="Fillbook's acts for scripts. Settings come from FILLBOOK_* variables.",
+        epilog="Exit status: 0 done and square, 1 done with breaks or differences, 2 could not be done.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, text: str, run: object) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    reconcile = command("reconcile", "fetch IB's positions and compare them with the books", _reconcile)
+    reconcile.add_argument("--wait-s", type=float, default=30.0, help="how long to wait for what is settling (seconds)")
+    command("verify", "recompute every book from the stored fills and compare", _verify)
+    command("rebuild", "write every snapshot again from the facts, then verify", _rebuild)
+    flex = command("import-flex", "take in a Flex statement; again changes nothing", _import_flex)
+    flex.add_argument("file", type=Path)
+    held = command("quarantine", "list messages that could not be read; replay or dismiss one", _quarantine)
+    act = held.add_mutually_exclusive_group()
+    act.add_argument("--replay", metavar="ID")
+    act.add_argument("--dismiss", metavar="ID")
+    export = command("export", "write every stored table as CSV", _export)
+    export.add_argument("folder", type=Path)
+    return parser
+
+
+def _operator() -> str:
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "command line"
+
+
+def _show(frame: pd.DataFrame) -> None:
+    if len(frame):
+        sys.stdout.write(frame.to_string(index=False) + "\n")
+
+
+def _reconcile(options: argparse.Namespace, settings: Settings) -> int:
+    if not settings.has_ib:
+        raise BadRequest("no IB is configured: set FILLBOOK_IB_HOST and FILLBOOK_IB_PORT")
+
+    async def run() -> int:
+        manager = await PortfolioManager.open(settings)
+        try:
+            result = await manager.reconciler.settle(f"command of {_operator()}", deadline_s=options.wait_s)
+            _show(manager.breaks())
+            sys.stdout.write(
+                f"{result.status}: {result.accounts} accounts, {result.positions} positions, {len(result.breaks)} breaks\n"
+            )
+            for account, reason in result.unknown.items():
+                sys.stdout.write(f"{account} is unknown: {reason}\n")
+            return SQUARE if result.square and not result.breaks and not result.unknown else DIFFERENT
+        finally:
+            await manager.close()
+
+    return asyncio.run(run())
+
+
+def _verify(_options: argparse.Namespace, settings: Settings) -> int:
+    store = open_store(settings.arctic_location, read_only=True)
+    try:
+        frame = rows_frame(differences(store), COLUMNS)
+        books = sum(len(store.read("positions", name)) for name in store.symbols("positions"))
+    finally:
+        store.close()
+    _show(frame)
+    sys.stdout.write(f"{len(frame)} differences in {books} books\n")
+    return DIFFERENT if len(frame) else SQUARE
+
+
+def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
+    room = BookRoom(settings, SystemClock())
+    try:
+        room.intake.put(
+            [Audited(user=_operator(), act="rebuild", detail=room.origin, received_at=room.clock.now())]
+        ).result(60)
+    finally:
+        room.close(timeout_s=120.0)
+    for note in room.notes:
+        sys.stdout.write(f"{note}\n")
+    return _verify(options, settings)
+
+
+def _import_flex(options: argparse.Namespace, settings: Settings) -> int:
+    content = options.file.read_bytes()
+
+    async def run() -> int:
+        manager = await PortfolioManager.open(settings)
+        try:
+            result = await manager.import_flex(content, _operator())
+        finally:
+            await manager.close()
+        sys.stdout.write(f"{result['text']}\n")
+        for finding in result["findings"]:
+            sys.stdout.write(f"finding: {finding}\n")
+        return DIFFERENT if result["differences"] or result["findings"] else SQUARE
+
+    return asyncio.run(run())
+
+
+def _quarantine(options: argparse.Namespace, settings: Settings) -> int:
+    async def run() -> int:
+        manager = await PortfolioManager.open(settings)
+        try:
+            if options.replay:
+                count = await manager.replay_quarantine(options.replay, _operator())
+                sys.stdout.write(f"replayed: {count} facts\n")
+            elif options.dismiss:
+                await manager.dismiss_quarantine(options.dismiss, _operator())
+                sys.stdout.write("dismissed\n")
+            frame = manager.quarantine()
+        finally:
+            await manager.close()
+        _show(frame)
+        sys.stdout.write(f"{len(frame)} in quarantine\n")
+        return DIFFERENT if len(frame) else SQUARE
+
+    return asyncio.run(run())
+
+
+def _export(options: argparse.Namespace, settings: Settings) -> int:
+    store = open_store(settings.arctic_location, read_only=True)
+    try:
+        count = 0
+        for library in _LIBRARIES:
+            for symbol in store.symbols(library):
+                folder = options.folder / library
+                folder.mkdir(parents=True, exist_ok=True)
+                file = folder / (symbol.replace("/", "~").replace("\0", "") + ".csv")
+                store.read(library, symbol).to_csv(file)
+                count += 1
+    finally:
+        store.close()
+    sys.stdout.write(f"{count} tables written to {options.folder}\n")
+    return SQUARE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""Engine: builds the rooms, owns their tasks, offers a read-only view.
+
+``start`` returns when the books are recovered, IB is connected (or known to be unavailable) and the queue is consumed.
+Everything that runs on the loop lives in one task group; a task that fails ends the engine loudly instead of silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from engine.broker.client import IbBroker
+from engine.clock import SystemClock
+from engine.desk.alerts import Alerts, apprise_sender, gather
+from engine.errors import BrokerError, FillbookError
+from engine.monitor import LoopLag, health
+from engine.pipeline.room import BookRoom
+from engine.portfolio_manager import PortfolioManager
+from engine.strategy_manager import StrategyManager
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import pandas as pd
+
+    from engine.broker.absent import AbsentBroker
+    from engine.broker.connection import BrokerState
+    from engine.ports import Clock
+    from engine.settings import Settings
+    from engine.strategies import Strategy
+
+log = logging.getLogger(__name__)
+
+_SETTLED_WITHIN_S = 15.0
+_EQUITY_EVERY_S = 5.0
+_MARKS_EVERY_S = 5.0
+_ALERTS_EVERY_S = 1.0
+_NOTICE_EVERY_S = 0.1
+
+
+class Engine:
+    """One engine: one store, one connection to IB, one queue.
+
+    Attributes:
+        settings: In force, immutable.
+        gateway: The simulated gateway when this process runs one (rehearsal), else ``None``.
+        strategy_manager: Owner of ``message_queue``; there after :meth:`start`.
+        portfolio_manager: The books; there after :meth:`start`.
+    """
+
+    strategy_manager: StrategyManager
+    portfolio_manager: PortfolioManager
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        """Take the settings; nothing starts yet."""
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.gateway: Any = None
+        self.loop_lag = LoopLag()
+        self.room: BookRoom
+        self._broker: IbBroker | AbsentBroker
+        self._supervisor: asyncio.Task[None] | None = None
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        self._stop = asyncio.Event()
+        self._started = asyncio.Event()
+        self._refresh = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._version = 0
+        self._seen: tuple[Any, ...] = ()
+        self._alerts: Alerts
+
+    # ---------------------------------------------------------------------------------------------------- life
+
+    async def start(self) -> None:
+        """Recover, connect, consume; returns when all three have an outcome.
+
+        Raises:
+            StoreLocked: Another engine owns the books.
+            StorageError: Store or journal cannot be opened.
+            FillbookError: The client library is missing.
+        """
+        loop = asyncio.get_running_loop()
+        self.room = await asyncio.to_thread(BookRoom, self.settings, self.clock)
+        if self.settings.has_ib:
+            self._broker = IbBroker(
+                self.settings, sink=self.room.intake.put, clock=self.clock, on_state=lambda _: self._bump()
+            )
+            self.portfolio_manager = PortfolioManager(self.settings, self.room, self._broker, self.clock)
+        else:
+            self.portfolio_manager = PortfolioManager(self.settings, self.room, None, self.clock)
+            self._broker = self.portfolio_manager.broker  # type: ignore[assignment]
+        self.strategy_manager = StrategyManager(
+            self.room.intake, self.room.keeper, self.clock, self.settings.ib_timezone
+        )
+        urls = self.settings.alert_urls.split()
+        self._alerts = Alerts(apprise_sender(urls) if urls else None)
+        self.room.keeper.on_requests = lambda _requests: loop.call_soon_threadsafe(self._refresh.set)
+        self._supervisor = asyncio.create_task(self._supervise(), name="engine")
+        await self._started.wait()
+        if isinstance(self._broker, IbBroker):
+            settled = asyncio.create_task(self._broker.settled.wait())
+            await asyncio.wait(
+                {settled, self._supervisor}, timeout=_SETTLED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            settled.cancel()
+        if self._failure is not None:
+            raise FillbookError(f"the engine could not start: {self._failure}") from self._failure
+
+    async def stop(self) -> None:
+        """Refuse new messages, end the tasks, flush everything; nothing accepted is lost. Idempotent.
+
+        Raises:
+            StorageError: The journal's disk still refuses facts that were put.
+        """
+        if self._supervisor is None:
+            return
+        for life in self._lives.values():
+            life.cancel()
+        await asyncio.gather(*self._lives.values(), return_exceptions=True)
+        self.strategy_manager.message_queue.closed = True
+        if isinstance(self._broker, IbBroker):
+            await self._broker.stop()
+        self._stop.set()
+        await asyncio.wait({self._supervisor})
+        self._supervisor = None
+        await asyncio.to_thread(self.room.close)
+        self._alerts.close()
+
+    async def run_forever(self) -> None:
+        """Wait until the engine ends by itself (a task failed) or is stopped.
+
+        Raises:
+            BaseException: Whatever ended it.
+        """
+        if self._supervisor is not None:
+            await asyncio.wait({self._supervisor})
+        if self._failure is not None:
+            raise self._failure
+
+    async def _supervise(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._own(group, "loop lag", self.loop_lag.run())
+                self._own(group, "notice", self._notice())
+                self._own(group, "equity", self._every(_EQUITY_EVERY_S, self._sample))
+                self._own(group, "alerts", self._every(_ALERTS_EVERY_S, self._alert))
+                if isinstance(self._broker, IbBroker):
+                    self._own(group, "broker", self._broker.run())
+                    self._own(group, "executions", self._ask_again())
+                    if self.settings.reconcile_every_s:
+                        self._own(group, "reconciliation", self._reconcile_for_ever())
+                self._started.set()
+                await self._stop.wait()
+                for task in self._tasks.values():
+                    task.cancel()
+        except BaseExceptionGroup as error:
+            self._failure = error.exceptions[0]
+            log.critical("the engine has failed; what was accepted is in the journal", exc_info=error)
+        finally:
+            self._started.set()
+
+    def _own(self, group: asyncio.TaskGroup, name: str, work: Any) -> None:
+        self._tasks[name] = group.create_task(work, name=name)
+
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await act()
+
+    async def _reconcile_for_ever(self) -> None:
+        every = self.settings.reconcile_every_s
+        await asyncio.sleep(min(1.0, every))
+        while True:
+            try:
+                result = await self.portfolio_manager.reconciler.run("timer")
+                await self.portfolio_manager.desk.apply_rules()
+                soon = result.settling > 0
+            except BrokerError as error:
+                log.info("no reconciliation: %s", error)
+                soon = False
+            self._bump()
+            wait = min(every, max(1.0, self.settings.settle_s / 2)) if soon else every
+            await asyncio.sleep(wait * random.uniform(0.95, 1.05))  # noqa: S311 - jitter, not a secret
+
+    async def _ask_again(self) -> None:
+        """Ask IB for executions again when the books noticed a gap or a fee without an execution; paced."""
+        while True:
+            await self._refresh.wait()
+            self._refresh.clear()
+            await asyncio.sleep(1.0)
+            try:
+                await self._broker.refresh_executions()
+            except BrokerError as error:
+                log.info("executions were not asked for again: %s", error)
+            await asyncio.sleep(4.0)
+
+    async def _sample(self) -> None:
+        await asyncio.to_thread(self.portfolio_manager.equity_log.sample)
+        marks = self._broker.marks()
+        stamp = max((m.at for m in marks.values()), default=None)
+        if stamp != getattr(self, "_marked", None):
+            self._marked = stamp
+            self.room.writer.refresh_positions()
+
+    async def _alert(self) -> None:
+        await asyncio.to_thread(self._update_alerts)
+
+    def _update_alerts(self) -> None:
+        room, state = self.room, self._broker.state
+        late = self.clock.now() - timedelta(seconds=self.settings.fees_missing_after_s)
+        with room.lock:
+            findings = list(room.ledger.findings.values())
+            held = list(room.ledger.quarantine.values())
+            missing = room.ledger.fees_pending(late)
+        lost = self.settings.has_ib and state.state != "connected"
+        conditions = gather(
+            breaks=self.portfolio_manager.reconciler.breaks(),
+            findings=findings,
+            store_problem=room.writer.trouble or room.intake.refusal or room.journal.stats().failing,
+            connection_problem=f"IB {state.state}: {state.reason}" if lost else "",
+            quarantine=held,
+            fees_missing=missing,
+        )
+        self._alerts.update(self.clock.now(), conditions)
+
+    async def _notice(self) -> None:
+        """Tell subscribers when anything has changed, a few times a second at most."""
+        while True:
+            await asyncio.sleep(_NOTICE_EVERY_S)
+            room = self.room
+            now = (room.keeper.version, room.writer.stored_seq, room.writer.state, len(room.intake.refusal))
+            if now != self._seen:
+                self._seen = now
+                self._bump()
+
+    def _bump(self) -> None:
+        self._version += 1
+        for listener in list(self._listeners):
+            listener()
+
+    # ---------------------------------------------------------------------------------------------------- strategies
+
+    def launch(self, strategy: Strategy) -> None:
+        """Add a strategy and let it live beside the engine; it ends with the engine."""
+        self.strategy_manager.add(strategy)
+        self._lives[strategy.name] = asyncio.create_task(
+            self.strategy_manager.run(strategy.name), name=f"strategy {strategy.name}"
+        )
+
+    def strategies(self) -> dict[str, Strategy]:
+        """Strategies that live beside the engine, by name."""
+        return self.strategy_manager.strategies
+
+    # ---------------------------------------------------------------------------------------------------- views
+
+    @property
+    def version(self) -> int:
+        """Rises with every change; cheap to poll."""
+        return self._version
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Be called on the loop after changes; returns the function that ends it."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def broker_state(self) -> BrokerState:
+        """The link to IB as it is now."""
+        return self._broker.state
+
+    def tasks(self) -> dict[str, str]:
+        """Task -> running, ended, or why it failed; the two threads included."""
+        room = self.room
+        found = {name: _task_state(task) for name, task in self._tasks.items()}
+        found["books"] = "running" if room.keeper.failure is None else f"failed: {room.keeper.failure!r}"
+        found["store"] = "running" if room.writer.failure is None else f"failed: {room.writer.failure!r}"
+        return found
+
+    def health(self) -> dict[str, Any]:
+        """Figures and problems; ``ok`` is False when books, store, journal or a task are in trouble."""
+        return health(self)
+
+    def square(self) -> dict[str, Any]:
+        """Whether strategies + UNASSIGNED = broker for every account and instrument, as of the last comparison.
+
+        Returns:
+            ``ok`` (``None`` while there never was a good comparison or IB is away), ``rows`` that fail, ``checked_at``,
+            ``unknown`` accounts.
+        """
+        last = self.portfolio_manager.reconciler.last
+        if last is None:
+            return {"ok": None, "rows": self._failing(), "checked_at": None, "unknown": {}}
+        ok: bool | None = last.square and not last.breaks
+        if last.unknown or self._broker.state.state == "unavailable":
+            ok = None
+        return {"ok": ok, "rows": self._failing(), "checked_at": last.at, "unknown": dict(last.unknown)}
+
+    def _failing(self) -> pd.DataFrame:
+        return self.portfolio_manager.breaks()
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """Alerts, active ones first: at, severity, text, kind, since, cleared_at, delivery."""
+        return [row | {"at": row["since"]} for row in self._alerts.rows()]
+
+
+def _task_state(task: asyncio.Task[Any]) -> str:
+    if not task.done():
+        return "running"
+    if task.cancelled() or task.exception() is None:
+        return "ended"
+    return f"failed: {task.exception()!r}"

@@ -1,0 +1,49 @@
+"""What strategies need of the client library: a connection of their own, contracts and orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.broker.client import load_library
+from engine.errors import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from decimal import Decimal
+
+    from engine.settings import Settings
+
+
+def connector(settings: Settings) -> Callable[[int], Coroutine[Any, Any, Any]]:
+    """Make the function that strategies connect with.
+
+    Returns:
+        A coroutine function: client id -> connected client of the chosen library; raises ``BrokerUnavailable``.
+    """
+    library = load_library(settings.ib_client)
+
+    async def connect(client_id: int) -> Any:
+        ib = library.IB()
+        try:
+            await ib.connectAsync(settings.ib_host, settings.ib_port, clientId=client_id, timeout=settings.ib_timeout_s)
+        except (OSError, TimeoutError) as error:
+            ib.disconnect()
+            raise BrokerUnavailable(f"IB does not answer at {settings.ib_host}:{settings.ib_port}: {error}") from error
+        return ib
+
+    return connect
+
+
+def market_order(quantity: Decimal | float) -> Any:
+    """A market order; ``quantity`` signed."""
+    return load_library().MarketOrder("BUY" if quantity > 0 else "SELL", float(abs(quantity)))
+
+
+def limit_order(quantity: Decimal | float, price: Decimal | float) -> Any:
+    """A limit order; ``quantity`` signed, ``price`` in quoted units."""
+    return load_library().LimitOrder("BUY" if quantity > 0 else "SELL", float(abs(quantity)), float(price))
+
+
+def contract(kind: str, **fields: Any) -> Any:
+    """A contract of the chosen library, e.g. ``contract("Stock", symbol="AAPL", exchange="SMART", currency="USD")``."""
+    return getattr(load_library(), kind)(**fields)

@@ -1,0 +1,139 @@
+"""What the engine says of its own health: figures, and every problem in words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.settings import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.app import Engine
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_EVERY_S = 0.05
+
+
+class LoopLag:
+    """How late the event loop runs what is due."""
+
+    def __init__(self) -> None:
+        """Nothing measured yet."""
+        self._late_ms: deque[float] = deque(maxlen=1200)
+
+    async def run(self) -> None:
+        """Measure for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _EVERY_S
+            await asyncio.sleep(_EVERY_S)
+            self._late_ms.append(max(0.0, (loop.time() - due) * 1000))
+
+    def figures(self) -> dict[str, float | None]:
+        """Milliseconds: p50, p99 and max of the last minute."""
+        return percentiles(self._late_ms, p50=0.5, p99=0.99, max=1.0)
+
+
+def percentiles(values: Iterable[float], **shares: float) -> dict[str, float | None]:
+    """The named percentiles; ``None`` for all when there are no values."""
+    ordered = sorted(values)
+    if not ordered:
+        return dict.fromkeys(shares)
+    return {name: ordered[min(int(len(ordered) * share), len(ordered) - 1)] for name, share in shares.items()}
+
+
+def memory_mb() -> float:
+    """Resident memory of this process, MiB."""
+    return (
+        int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1_048_576
+        if Path("/proc/self/statm").exists()
+        else 0.0
+    )
+
+
+def store_state(engine: Engine) -> dict[str, Any]:
+    """State of ArcticDB as the writer sees it."""
+    writer = engine.room.writer
+    return {
+        "state": writer.state,
+        "since": writer.trouble_since,
+        "reason": writer.trouble or (repr(writer.failure) if writer.failure else ""),
+        "uri": redact(engine.settings.arctic_location),
+    }
+
+
+def problems(engine: Engine) -> list[str]:
+    """Everything that is not as it should be, in words, worst first."""
+    room, found = engine.room, []
+    if room.keeper.failure is not None:
+        found.append(f"the books thread has failed: {room.keeper.failure!r}; facts stay safe in the journal")
+    if room.writer.state != "ok":
+        found.append(f"ArcticDB takes nothing: {store_state(engine)['reason']}; facts wait in the journal")
+    journal = room.journal.stats()
+    if journal.failing or room.intake.refusal:
+        found.append(f"the journal cannot be written: {journal.failing or room.intake.refusal}")
+    state = engine.broker_state()
+    if state.state != "connected":
+        found.append(f"IB {state.state} since {state.since:%Y-%m-%d %H:%M:%S} UTC: {state.reason}")
+    if room.keeper.paused:
+        found.append(
+            f"the books are paused with {room.keeper.backlog} facts waiting in the journal: the store takes nothing"
+        )
+    with room.lock:
+        held = len(room.ledger.quarantine)
+        unbookable = len(room.ledger.unbookable)
+        orphans = len(room.ledger.orphan_commissions)
+        late = len(
+            room.ledger.fees_pending(engine.clock.now() - timedelta(seconds=engine.settings.fees_missing_after_s))
+        )
+    found += [f"{held} messages are in quarantine"] if held else []
+    found += [f"{unbookable} executions could not be booked"] if unbookable else []
+    found += [f"{orphans} fees belong to no known execution"] if orphans else []
+    found += [f"{late} executions wait for their fee longer than allowed"] if late else []
+    found += [f"{room.frames.dropped} tables of reconciliations were not stored"] if room.frames.dropped else []
+    found += [f"{name} {s.state}: {s.failure}" for name, s in engine.strategies().items() if s.state == "failed"]
+    return found + list(room.notes) + engine.portfolio_manager.back_office.import_notes
+
+
+def health(engine: Engine) -> dict[str, Any]:
+    """The whole picture; see ``Engine.health``."""
+    room = engine.room
+    journal = room.journal.stats()
+    wrong = problems(engine)
+    serious = (
+        room.keeper.failure is None
+        and room.writer.state == "ok"
+        and not journal.failing
+        and not room.intake.refusal
+        and all(state == "running" for state in engine.tasks().values())
+    )
+    with room.lock:
+        connections = list(room.ledger.connections)[-50:]
+    return {
+        "ok": serious,
+        "problems": wrong,
+        "queue_depth": engine.strategy_manager.message_queue.qsize(),
+        "backlog": room.keeper.backlog,
+        "outbox": len(room.outbox),
+        "journal_seq": journal.head,
+        "stored_seq": room.writer.stored_seq,
+        "journal_mb": journal.bytes / 1_048_576,
+        "fill_to_store_ms": percentiles(list(room.writer.latency_ms), p50=0.5, p95=0.95),
+        "journal_commit_ms": {"p50": journal.commit_p50_ms, "p95": journal.commit_p95_ms},
+        "loop_lag_ms": engine.loop_lag.figures(),
+        "memory_mb": memory_mb(),
+        "store": store_state(engine),
+        "connection_log": [
+            {"at": c.received_at, "state": c.state, "code": c.code, "detail": c.detail, "epoch": c.epoch}
+            for c in connections
+        ],
+        "tasks": engine.tasks(),
+        "strategies": {name: s.state for name, s in engine.strategies().items()},
+        "origin": room.origin,
+    }

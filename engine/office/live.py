@@ -1,0 +1,179 @@
+"""Tables of the present, from the books in memory; each call holds the ledger's lock only while it copies."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from engine.core.ids import split_exec_id
+from engine.errors import BadRequest
+from engine.storage.schema import AGGREGATED, empty_frame
+from engine.tables.positions import position_columns, valued_positions
+from engine.tables.records import fills_frame, orders_frame, rows_frame, struct_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from engine.core.records import FillRecord
+    from engine.desk.reconciler import ReconcileResult
+    from engine.pipeline.room import BookRoom
+    from engine.ports import Broker
+
+_TIMES = ("timestamp", "market_at", "fx_at", "as_of")
+_SORTS: dict[str, Callable[[FillRecord], Any]] = {
+    "timestamp": lambda r: (r.order_time, r.first_seq),
+    "recorded_at": lambda r: r.seq,
+    "symbol": lambda r: (r.fill.instrument.symbol, r.order_time, r.first_seq),
+    "strategy": lambda r: (r.strategy, r.order_time, r.first_seq),
+    "account": lambda r: (r.fill.account, r.order_time, r.first_seq),
+    "qty": lambda r: (r.quantity, r.first_seq),
+    "price": lambda r: (r.unit_price, r.first_seq),
+    "commission": lambda r: (r.commission is None, r.commission or 0, r.first_seq),
+    "realized_pnl": lambda r: (r.realized_pnl, r.first_seq),
+    "fill_id": lambda r: r.fill.exec_id,
+    "order_ref": lambda r: (r.fill.order_ref, r.first_seq),
+}
+
+
+class LiveTables:
+    """Reads ledger and broker; safe from any thread."""
+
+    def __init__(self, room: BookRoom, broker: Broker) -> None:
+        """Take what is read."""
+        self._room = room
+        self._broker = broker
+
+    def positions(self, strategy: str | None, account: str | None) -> pd.DataFrame:
+        """Books, valued with the broker's latest marks and rates."""
+        room = self._room
+        marks = self._broker.marks()
+        with room.lock:
+            records = room.ledger.positions(strategy, account)
+            valued = valued_positions(room.ledger, records, marks, room.settings.base_currency)
+        frame = pd.DataFrame(position_columns(valued, room.clock.now()))
+        for name in _TIMES:
+            frame[name] = pd.to_datetime(frame[name], utc=True)
+        return frame
+
+    def fills(self, strategy: str | None, since: datetime | None) -> pd.DataFrame:
+        """The present state of each execution, oldest first."""
+        with self._room.lock:
+            records = self._room.ledger.fills(strategy, since)
+        return fills_frame(records)
+
+    def fills_page(
+        self,
+        strategy: str | None = None,
+        account: str | None = None,
+        text: str | None = None,
+        sort: str = "-timestamp",
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[pd.DataFrame, int]:
+        """One page of executions.
+
+        Args:
+            text: Must stand in id, order reference, symbol, strategy or account, in any case.
+            sort: Column name, ``-`` before it for falling.
+            offset: Rows before the page.
+            limit: Rows of the page, at most 1,000.
+
+        Returns:
+            The page as :meth:`fills` gives it, and how many executions fit.
+
+        Raises:
+            BadRequest: Not a column that can be sorted by.
+        """
+        falling, name = sort.startswith("-"), sort.lstrip("-")
+        key = _SORTS.get(name)
+        if key is None:
+            raise BadRequest(f"fills cannot be sorted by {name!r}: {', '.join(_SORTS)}")
+        with self._room.lock:
+            records = self._room.ledger.fills(strategy)
+        wanted = [r for r in records if _fits(r, account, (text or "").lower())]
+        count = min(max(offset, 0) + min(max(limit, 0), 1000), len(wanted))
+        pick = heapq.nlargest if falling else heapq.nsmallest
+        page = pick(count, wanted, key=key)[max(offset, 0) :]
+        return fills_frame(page), len(wanted)
+
+    def orders(self, strategy: str | None, *, open_only: bool) -> pd.DataFrame:
+        """The latest state of each order."""
+        with self._room.lock:
+            records = self._room.ledger.orders(strategy, open_only=open_only)
+        return orders_frame(records)
+
+    def timeline(self, order_key: str) -> pd.DataFrame:
+        """Every transition of one order."""
+        with self._room.lock:
+            records = self._room.ledger.timeline(order_key)
+        return orders_frame(records)
+
+    def chain(self, fill_id: str) -> pd.DataFrame:
+        """Every revision of the execution that a fill id belongs to, in any account."""
+        root = split_exec_id(fill_id)[0]
+        with self._room.lock:
+            accounts = {p.account for p in self._room.ledger.positions()}
+            records = [r for a in sorted(accounts) for r in self._room.ledger.chain(a, root)]
+        return fills_frame(records)
+
+    def portfolio(self, last: ReconcileResult | None, account: str | None) -> pd.DataFrame:
+        """The latest reconciled table: this process's last run, else what is stored."""
+        if last is None:
+            frame = self._room.store.read("portfolio", "aggregated").reset_index(drop=True)
+        else:
+            frame = pd.DataFrame({k: v for k, v in last.columns.items() if k in AGGREGATED.columns})
+            if frame.empty:
+                frame = empty_frame(AGGREGATED).reset_index(drop=True)
+            frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True)
+        return frame if account is None else frame[frame["account"] == account].reset_index(drop=True)
+
+    def findings(self) -> pd.DataFrame:
+        """Open findings, most severe first."""
+        names = ("key", "kind", "severity", "text", "account", "con_id", "exec_id", "strategy", "seen_at")
+        rank = {"critical": 0, "warning": 1, "info": 2}
+        with self._room.lock:
+            found = sorted(
+                self._room.ledger.findings.values(), key=lambda f: (rank[f.severity], -f.seen_at.timestamp())
+            )
+        return rows_frame(struct_rows(found, *names), names)
+
+    def fees_pending(self) -> pd.DataFrame:
+        """Executions without a fee, oldest first."""
+        room = self._room
+        with room.lock:
+            records = room.ledger.fees_pending(room.clock.now())
+        return fills_frame(sorted(records, key=lambda r: r.seq))
+
+    def quarantine(self) -> pd.DataFrame:
+        """Open quarantined messages."""
+        names = ("quarantine_id", "reason", "door", "strategy", "raw", "received_at")
+        with self._room.lock:
+            held = list(self._room.ledger.quarantine.values())
+        return rows_frame(struct_rows(held, *names), names)
+
+    def audit(self) -> pd.DataFrame:
+        """Recent acts, latest first."""
+        names = ("received_at", "user", "act", "detail", "allowed")
+        with self._room.lock:
+            acts = list(self._room.ledger.audit)
+        return rows_frame(struct_rows(reversed(acts), *names), names)
+
+
+def _fits(record: FillRecord, account: str | None, text: str) -> bool:
+    fill = record.fill
+    if account and fill.account != account:
+        return False
+    return not text or any(
+        text in part.lower()
+        for part in (
+            fill.exec_id,
+            fill.order_ref,
+            fill.instrument.symbol,
+            fill.instrument.local_symbol,
+            record.strategy,
+            fill.account,
+        )
+    )

@@ -1,0 +1,191 @@
+"""The book room: lock, store, journal, ledger and their threads, opened together and closed in order.
+
+Opening is recovery: what the journal holds and the store lacks is written first thing. Closing flushes: intake stops,
+the journal commits, the books apply, the store takes everything, a last checkpoint makes the next start quick. What the
+store does not take within the time allowed stays in the journal, where the next start finds it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import StorageError
+from engine.pipeline.checkpoint import Checkpointer
+from engine.pipeline.frames import FrameQueue
+from engine.pipeline.intake import Intake
+from engine.pipeline.keeper import BookKeeper
+from engine.pipeline.outbox import Batch, Outbox
+from engine.pipeline.recovery import recover, refill
+from engine.pipeline.writer import StoreWriter
+from engine.storage import open_store
+from engine.storage.housekeeping import Housekeeper
+from engine.storage.journal import SqliteJournal
+from engine.storage.lock import WriterLock
+from engine.storage.rows import (
+    assignment_columns,
+    fact_columns,
+    fill_columns,
+    order_columns,
+    position_columns,
+    position_row,
+)
+from engine.tables.positions import valued_positions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from engine.core.events import AssignmentMade
+    from engine.core.snapshot import Mark
+    from engine.pipeline.outbox import Symbol
+    from engine.ports import Clock
+    from engine.settings import Settings
+    from engine.state.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+CATCH_UP_S = 60.0
+"""How long a start waits for the journal's tail to be applied before it goes on in the background."""
+
+
+class BookRoom:
+    """Everything that keeps the books, without IB.
+
+    Attributes:
+        notes: What recovery found, for the operator.
+        marks: Gives the broker's latest marks; replaced by whoever has a broker.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Open everything and recover.
+
+        Raises:
+            StoreLocked: Another engine owns the data directory or the store.
+            StorageError: Store or journal cannot be opened.
+        """
+        self.settings = settings
+        self.clock = clock
+        self.marks: Callable[[], Mapping[tuple[str, int], Mark]] = dict
+        self._closed = threading.Lock()
+        self._is_closed = False
+        with ExitStack() as opened:
+            data = Path(settings.data_dir)
+            self.lock_file = WriterLock(data, settings.arctic_location)
+            opened.callback(self.lock_file.release)
+            self.store = open_store(settings.arctic_location, map_gb=settings.lmdb_map_gb)
+            opened.callback(self.store.close)
+            self.journal = SqliteJournal(data / "journal.sqlite", clock=clock)
+            opened.callback(self.journal.close)
+            found = recover(self.journal, self.store, settings.strategy_patterns())
+            self.notes = found.notes
+            self.origin = found.origin
+            self._wire(found.ledger)
+            opened.pop_all()
+        self._start()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books; hold ``lock`` while reading."""
+        return self.keeper.ledger
+
+    @property
+    def lock(self) -> threading.RLock:
+        """The ledger's lock."""
+        return self.keeper.lock
+
+    def _wire(self, ledger: Ledger) -> None:
+        self.outbox = Outbox()
+        self.frames = FrameQueue(self.clock)
+        self.keeper = BookKeeper(ledger, self.journal, self.outbox)
+        self.outbox.resume_from(self.store.progress())
+        self.writer = StoreWriter(
+            self.store,
+            self.outbox,
+            self.frames,
+            self.keeper,
+            self.clock,
+            to_columns=self._columns,
+            positions=self.position_snapshot,
+            flush_every_s=self.settings.flush_every_s,
+        )
+        self.writer.refill = self._refill
+        self.writer.dirty |= set(ledger.strategies())
+        self.intake = Intake(self.journal, self.keeper)
+        self.checkpointer = Checkpointer(self.keeper, self.writer, self.journal, self.clock)
+        self.housekeeper = Housekeeper(
+            self.store,
+            self.clock,
+            every_s=self.settings.housekeeping_every_s,
+            keep_snapshots_days=self.settings.keep_snapshots_days,
+        )
+        self.writer.between += [self.checkpointer, self.housekeeper]
+
+    def _start(self) -> None:
+        self.journal.on_group = self.keeper.offer
+        self.keeper.start()
+        self.keeper.catch_up(self.journal.head)
+        self.writer.start()
+        self.keeper.wait_applied(self.journal.head, CATCH_UP_S)
+        self.outbox.waiting.set()
+
+    def _columns(self, library: str, rows: list[Any]) -> tuple[dict[str, Any], list[datetime]]:
+        if library == "fills":
+            return fill_columns(rows)
+        if library == "orders":
+            return order_columns(rows)
+        if library == "assignments":
+            return assignment_columns(rows, self._entry)
+        return fact_columns(rows)
+
+    def _entry(self, assignment_id: str) -> AssignmentMade | None:
+        with self.lock:
+            return next((a for a in self.ledger.assignments() if a.assignment_id == assignment_id), None)
+
+    def _refill(self, lost: Mapping[Symbol, int]) -> Batch:
+        with self.lock:
+            return refill(self.ledger, lost)
+
+    def position_snapshot(self, strategy: str) -> tuple[dict[str, Any], list[datetime]]:
+        """The positions of one strategy as stored columns."""
+        marks = self.marks()
+        now = self.clock.now()
+        with self.lock:
+            valued = valued_positions(
+                self.ledger, self.ledger.positions(strategy=strategy), marks, self.settings.base_currency
+            )
+        rows = [
+            position_row(v.position, i, market_price=v.market_price, unrealized_pnl=v.unrealized_pnl) for v, i in valued
+        ]
+        return position_columns(rows), [now] * len(rows)
+
+    def close(self, timeout_s: float = 8.0) -> None:
+        """Flush everything and let go; idempotent.
+
+        Raises:
+            StorageError: Facts that were never durable are still refused by the journal's disk.
+        """
+        with self._closed:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        trouble: StorageError | None = None
+        try:
+            self.intake.close()
+        except StorageError as error:
+            trouble = error
+        head = self.journal.head
+        self.keeper.wait_applied(head, timeout_s)
+        self.keeper.stop(timeout_s)
+        if self.writer.stop(timeout_s):
+            self.checkpointer.final()
+        else:
+            log.error("ArcticDB did not take everything; the next start continues from the journal")
+        self.journal.close()
+        self.store.close()
+        self.lock_file.release()
+        if trouble is not None:
+            raise trouble
