@@ -23,6 +23,7 @@ from engine.strategy_manager import StrategyManager
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     import pandas as pd
 
@@ -72,6 +73,7 @@ class Engine:
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
         self._seen: tuple[Any, ...] = ()
+        self._marked: datetime | None = None
         self._alerts: Alerts
 
     # ---------------------------------------------------------------------------------------------------- life
@@ -99,7 +101,7 @@ class Engine:
         )
         urls = self.settings.alert_urls.split()
         self._alerts = Alerts(apprise_sender(urls) if urls else None)
-        self.room.keeper.on_requests = lambda _requests: loop.call_soon_threadsafe(self._refresh.set)
+        self.room.keeper.on_requests = lambda _: self._ask_soon(loop)
         self._supervisor = asyncio.create_task(self._supervise(), name="engine")
         await self._started.wait()
         if isinstance(self._broker, IbBroker):
@@ -199,11 +201,16 @@ class Engine:
                 log.info("executions were not asked for again: %s", error)
             await asyncio.sleep(4.0)
 
+    def _ask_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Called in the books' thread."""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._refresh.set)
+
     async def _sample(self) -> None:
         await asyncio.to_thread(self.portfolio_manager.equity_log.sample)
         marks = self._broker.marks()
         stamp = max((m.at for m in marks.values()), default=None)
-        if stamp != getattr(self, "_marked", None):
+        if stamp != self._marked:
             self._marked = stamp
             self.room.writer.refresh_positions()
 

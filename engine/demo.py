@@ -88,7 +88,7 @@ class DemoEngine(Engine):
     async def start(self) -> None:
         """Start the gateway, the engine on it, then the strategies."""
         data = Path(self.settings.data_dir)
-        data.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
         self.gateway = Gateway(GatewayConfig(accounts=ACCOUNTS, seed=7, state=data / "gateway.json"))
         await self.gateway.start()
         self.settings = replace(self.settings, ib_host="127.0.0.1", ib_port=self.gateway.port)

@@ -49,7 +49,7 @@ def percentiles(values: Iterable[float], **shares: float) -> dict[str, float | N
 
 
 def memory_mb() -> float:
-    """Resident memory of this process, MiB."""
+    """Resident memory of this process, MiB; NaN where the system does not tell."""
     return (
         int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1_048_576
         if Path("/proc/self/statm").exists()

@@ -356,7 +356,8 @@ class PortfolioManager:
             BadRequest: Fees are pending, breaks are confirmed, or the broker is unknown, and no reason was given.
         """
         self.access.check("close day", operator, f"{date} {account} {overrule_reason or ''}")
-        return await self._here(self.back_office.close_day(date, account, operator, overrule_reason))
+        row: dict[str, Any] = await self._here(self.back_office.close_day(date, account, operator, overrule_reason))
+        return row
 
     def close_statement(self, close_id: str, kind: str = "csv") -> str:
         """A stored close as CSV or HTML text."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from engine.broker.client import load_library
 from engine.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from decimal import Decimal
 
     from engine.settings import Settings
 
@@ -34,14 +33,14 @@ def connector(settings: Settings) -> Callable[[int], Coroutine[Any, Any, Any]]:
     return connect
 
 
-def market_order(quantity: Decimal | float) -> Any:
+def market_order(quantity: SupportsFloat) -> Any:
     """A market order; ``quantity`` signed."""
-    return load_library().MarketOrder("BUY" if quantity > 0 else "SELL", float(abs(quantity)))
+    return load_library().MarketOrder("BUY" if float(quantity) > 0 else "SELL", abs(float(quantity)))
 
 
-def limit_order(quantity: Decimal | float, price: Decimal | float) -> Any:
+def limit_order(quantity: SupportsFloat, price: SupportsFloat) -> Any:
     """A limit order; ``quantity`` signed, ``price`` in quoted units."""
-    return load_library().LimitOrder("BUY" if quantity > 0 else "SELL", float(abs(quantity)), float(price))
+    return load_library().LimitOrder("BUY" if float(quantity) > 0 else "SELL", abs(float(quantity)), float(price))
 
 
 def contract(kind: str, **fields: Any) -> Any:

@@ -70,8 +70,8 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         update: The sight that caused it, with what is known of the order filled in from earlier sights.
         status: The word of this row: the broker's own where a sight of the order caused it, the derived state where an
             execution did.
-        state: The derived state (see ``state.order_state``), which is what counts: ``PartiallyFilled``, ``Cancelled, filled 5``,
-            ``Unknown`` …
+        state: The derived state (see ``state.order_state``), which is what counts: ``PartiallyFilled``,
+            ``Cancelled, filled 5``, ``Unknown`` …
         is_open: True while the order may still trade.
         filled: Unsigned, from executions where they are known, else as reported; ``None`` when unknown.
         remaining: Unsigned; ``None`` when unknown.

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from engine.broker.flex import FlexStatement
     from engine.core.events import AnyFact
+    from engine.core.statement import FlexStatement
     from engine.desk.assignments import AssignmentDesk
     from engine.desk.closed import DayClose
     from engine.desk.flex_import import FlexPlan

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.core.records import FillRecord
-    from engine.desk.reconciler import ReconcileResult
+    from engine.desk.rows import ReconcileResult
     from engine.pipeline.room import BookRoom
     from engine.ports import Broker
 

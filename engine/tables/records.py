@@ -26,7 +26,7 @@ def fills_frame(records: Sequence[FillRecord]) -> pd.DataFrame:
 
 
 def orders_frame(records: Sequence[OrderRecord]) -> pd.DataFrame:
-    """Orders or their transitions: columns of ``orders/<STRATEGY>``, ``strategy``, ``recorded_at``, ``state``, ``is_open``."""
+    """Orders or their transitions: columns of ``orders/<STRATEGY>``, ``state`` and ``is_open``."""
     columns, index = order_columns(records)
     frame = _frame(ORDERS, columns, index, [r.strategy for r in records])
     frame["state"] = [r.state for r in records]
