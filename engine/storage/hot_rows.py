@@ -244,7 +244,9 @@ def _order_exact(record: OrderRecord, update: OrderUpdate) -> str:
         left["no_instrument"] = 1
     else:
         decimals += [("multiplier", instrument.multiplier), ("strike", instrument.strike)]
-        for name in ("price_magnifier", "under_con_id", "trading_class"):
+        if instrument.price_magnifier is not None:
+            left["price_magnifier"] = instrument.price_magnifier
+        for name in ("under_con_id", "trading_class"):
             if getattr(instrument, name):
                 left[name] = getattr(instrument, name)
     for name, value in decimals:
