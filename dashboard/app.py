@@ -101,9 +101,12 @@ class Shell:
         """Screens that exist here; the rehearsal only with the simulated gateway."""
         return [key for key in SCREENS if key != "rehearsal" or self.engine.gateway is not None]
 
+    def _items(self) -> list[dict[str, str]]:
+        return [{"label": SCREENS[key].title, "icon": ICONS[key], "key": key} for key in self.keys]
+
     def _page(self) -> pmui.Page:
         self.nav = pmui.MenuList(
-            items=[{"label": SCREENS[key].title, "icon": ICONS[key], "key": key} for key in self.keys],
+            items=self._items(),
             active=self._active(),
             on_click=self._clicked,
             sizing_mode="stretch_width",
@@ -203,6 +206,8 @@ class Shell:
             )
         )
         self._offer(picture)
+        if len(self.nav.items) != len(self.keys):  # the page was built while the engine was still starting
+            self.nav.items = self._items()
         shown = picture if self._past is None else self._past
         self.state.picture = shown
         self._draw_screen(shown)

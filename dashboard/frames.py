@@ -20,6 +20,11 @@ DEAD = ("Filled", "Cancelled", "ApiCancelled", "Inactive", "Rejected", "Expired"
 """Order states after which nothing more is expected."""
 
 
+def is_dead(status: object) -> bool:
+    """True for a state after which nothing more is expected; ``Rejected, filled 20`` is a kind of ``Rejected``."""
+    return str(status).partition(",")[0] in DEAD
+
+
 def tidy(
     frame: pd.DataFrame | None, texts: Sequence[str] = (), numbers: Sequence[str] = (), times: Sequence[str] = ()
 ) -> pd.DataFrame:
@@ -325,7 +330,7 @@ def orders_table(
     if source.empty:
         return tidy(None, ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
     out = tidy(with_instrument(keyed(source)), ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
-    closed = out["status"].isin(DEAD)
+    closed = out["status"].map(is_dead)
     out = out.assign(_closed=closed).sort_values(["_closed", "timestamp"], ascending=[True, False], kind="stable")
     return out.drop(columns="_closed").head(limit).reset_index(drop=True)
 
@@ -359,14 +364,11 @@ def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, n
         story = timelines.get(str(record["order_key"]))
         if story is None or story.empty:
             continue
-        story = story.assign(timestamp=pd.to_datetime(story["timestamp"], utc=True, errors="coerce")).dropna(
-            subset="timestamp"
-        )
-        rows = rows_of(story.sort_values("timestamp", kind="stable"))
-        for here, following in zip(rows, [*rows[1:], None], strict=True):
-            left = here["timestamp"].to_pydatetime()
-            dead = str(here["status"]) in DEAD
-            right = following["timestamp"].to_pydatetime() if following else (left if dead else max(now, left))
+        rows = rows_of(story)
+        starts = state_starts(story)
+        for here, left, following in zip(rows, starts, [*starts[1:], None], strict=True):
+            dead = is_dead(here["status"])
+            right = following or (left if dead else max(now, left))
             filled = here.get("filled")
             out["label"].append(order_label(record))
             out["status"].append(str(here["status"]))
@@ -376,6 +378,19 @@ def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, n
             out["text"].append(str(here.get("message") or ""))
             out["order_key"].append(record["order_key"])
     return out
+
+
+def state_starts(story: pd.DataFrame) -> list[datetime]:
+    """When each state began, never going back.
+
+    The broker's times are whole seconds for some states and finer for others, so they can contradict the order in which
+    the states came; the time we recorded a state at (column or index ``recorded_at``) is used where there is one.
+    """
+    if "recorded_at" not in story and story.index.name == "recorded_at":
+        story = story.reset_index()
+    name = "recorded_at" if "recorded_at" in story else "timestamp"
+    moments = pd.to_datetime(story[name], utc=True, errors="coerce").ffill().bfill().cummax()
+    return [moment.to_pydatetime() for moment in moments if not pd.isna(moment)]
 
 
 def order_label(record: Mapping[str, Any]) -> str:

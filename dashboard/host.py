@@ -64,15 +64,19 @@ class Host:
         self.ready.set()
         hub = loop.create_task(self.hub.run(), name="dashboard hub")
         stop = loop.create_task(self._stop.wait(), name="wait for a signal")
-        await asyncio.wait({hub, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if hub.done() and not hub.cancelled() and hub.exception() is not None:
-            log.critical("The dashboard's hub has died; the engine goes on", exc_info=hub.exception())
-            await self._stop.wait()
+        engine = loop.create_task(self.engine.run_forever(), name="wait for the engine")
+        await asyncio.wait({stop, engine}, return_when=asyncio.FIRST_COMPLETED)
+        failure = engine.exception() if engine.done() and not engine.cancelled() else None
+        if failure is not None:
+            log.critical(
+                "The engine has failed; the server ends, so that nobody trusts a frozen page", exc_info=failure
+            )
+        self.stopping = True
         hub.cancel()
-        await self._end()
+        engine.cancel()
+        await self._end(1 if failure is not None else 0)
 
-    async def _end(self) -> None:
-        code = 0
+    async def _end(self, code: int) -> None:
         try:
             await asyncio.wait_for(self.engine.stop(), STOP_WITHIN_S)
         except TimeoutError:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from panel.custom import JSComponent
 
 from dashboard.picture import Picture
@@ -59,7 +60,7 @@ def strip(picture: Picture, today: dict[str, float], now: datetime, base: str) -
     return {
         "chips": {
             "broker": broker_chip(picture.parts.get("broker"), now),
-            "age": age_chip(picture.parts.get("broker"), now),
+            "age": age_chip(heard_at(picture), now),
             "queue": {
                 "text": "—" if depth is None else f"{depth:,}",
                 "state": "warn" if depth and depth > 1000 else "good",
@@ -98,9 +99,19 @@ def broker_chip(broker: Any, now: datetime) -> dict[str, str]:
     return {"text": text, "state": state, "title": f"{since} {broker.reason or ''}".strip()}
 
 
-def age_chip(broker: Any, now: datetime) -> dict[str, str]:
+def heard_at(picture: Picture) -> datetime | None:
+    """When IB last told us anything: as the link says, else the newest mark of any position."""
+    broker = picture.parts.get("broker")
+    known = getattr(broker, "heard_at", None) or getattr(broker, "data_at", None)
+    positions = picture.table("positions")
+    if known is None and "market_at" in positions:
+        newest = pd.to_datetime(positions["market_at"], utc=True, errors="coerce").max()
+        known = None if pd.isna(newest) else newest.to_pydatetime()
+    return known or getattr(broker, "last_sync", None)
+
+
+def age_chip(at: datetime | None, now: datetime) -> dict[str, str]:
     """Age of the last thing heard from IB."""
-    at = getattr(broker, "data_at", None) or getattr(broker, "heard_at", None)
     if at is None:
         return {"text": "—", "state": "warn", "title": "nothing heard from IB yet"}
     seconds = (now - at).total_seconds()

@@ -76,9 +76,7 @@ TABLE_CSS: Final = (
 .tabulator .tabulator-placeholder .tabulator-placeholder-contents {
   font-size: 13px !important; font-weight: 400 !important;
   color: var(--panel-on-background-color) !important; white-space: normal; padding: 14px; }
-:host(.one-page) .tabulator .tabulator-row .tabulator-cell.tabulator-row-header { text-overflow: clip; }
-.tabulator .tabulator-row .tabulator-cell input[type=checkbox] { margin: 2px 4px; }
-.tabulator .tabulator-footer { display: none; }
+:host(.one-page) .tabulator .tabulator-footer { display: none; }
 .tabulator-row .up { color: var(--fb-up); }
 .tabulator-row .down { color: var(--fb-down); }
 .tabulator-row .dim { color: var(--fb-dim); }
@@ -92,13 +90,20 @@ STATUS_COLOURS: Final = {
     "PendingSubmit": "#8d99a6",
     "PreSubmitted": "#7aa6d1",
     "Submitted": "#3d85c6",
-    "Partially filled": "#e6a100",
+    "PartiallyFilled": "#e6a100",
     "Filled": "#2e9e5b",
     "Cancelled": "#9b6bb3",
     "Inactive": "#b05c9a",
+    "PendingCancel": "#c3a6d1",
     "Rejected": "#d1433a",
+    "Unknown": "#5f6b77",
 }
-OTHER_STATUS_COLOUR: Final = "#5f6b77"
+
+
+def status_colour(status: str) -> str:
+    """Colour of an order state; ``Rejected, filled 20`` is a kind of ``Rejected``."""
+    return STATUS_COLOURS.get(status.partition(",")[0], STATUS_COLOURS["Unknown"])
+
 
 STRATEGY_COLOURS: Final = (
     "#3d85c6",

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
+from uuid import uuid4
 
 import pandas as pd
 import panel as pn
@@ -23,7 +24,9 @@ from dashboard.theme import escape, quantity_text
 from engine.errors import BadRequest
 
 LINES: Final = 6
-TYPED, MARK, COST = "Typed price", "Broker's mark", "Broker's average cost"
+AUTOMATIC, MARK, COST, TYPED = "Automatic", "Broker's mark", "Broker's cost", "Typed"
+SOURCES: Final = {AUTOMATIC: "", MARK: "mark", COST: "broker_cost", TYPED: "typed"}
+"""Words on the screen -> the engine's name of a price source; automatic: execution, broker's implied cost, mark."""
 
 
 def decimal_of(words: str) -> Decimal:
@@ -51,6 +54,7 @@ class AssignDialog(Viewer):
         self.on_done = on_done
         self._queue: list[dict[str, Any]] = []
         self._break: dict[str, Any] = {}
+        self._request_id = ""
         self.head, self.hints, self.sum, self.preview, self.outcome = text(), text(), text(), text(), text()
         self.strategies = [
             pmui.AutocompleteInput(label=f"Strategy {i + 1}", options=[], restrict=False, size="small", width=250)
@@ -62,7 +66,7 @@ class AssignDialog(Viewer):
             for i, (s, q) in enumerate(zip(self.strategies, self.quantities, strict=True))
         ]
         self.more = pmui.Button(label="Another strategy", variant="text", size="small", on_click=self._another)
-        self.source = pmui.RadioButtonGroup(options=[MARK, COST, TYPED], value=MARK, label="Price source", size="small")
+        self.source = pmui.RadioButtonGroup(options=list(SOURCES), value=AUTOMATIC, label="Price source", size="small")
         self.price = pmui.TextInput(label="Price per unit", size="small", width=180)
         self.reason = pmui.TextInput(label="Reason (required)", size="small", sizing_mode="stretch_width")
         self.look = pmui.Button(label="Preview", variant="outlined", on_click=self._preview)
@@ -103,6 +107,7 @@ class AssignDialog(Viewer):
             self.dialog.open = False
             return
         self._break = found = self._queue.pop(0)
+        self._request_id = uuid4().hex  # a click that arrives twice must not assign twice
         account, con_id = str(found["account"]), int(found["con_id"])
         known = sorted(
             {str(n) for n in self.desk.books.positions()["strategy"]}
@@ -129,7 +134,7 @@ class AssignDialog(Viewer):
             self.quantities[number].value = _plain(owner.get("quantity")) if owner else ""
             self.lines[number].visible = number < max(2, len(owners))
         self.reason.value = ""
-        self.source.value = MARK
+        self.source.value = AUTOMATIC
         self._priced(None)
         self.outcome.object = self.preview.object = ""
         self.confirm.disabled = True
@@ -143,34 +148,8 @@ class AssignDialog(Viewer):
         self.desk.say(f"At most {LINES} strategies at once", "warning")
 
     def _priced(self, _event: Any) -> None:
-        if self.source.value == TYPED or not self._break:
-            self.price.disabled = False
-            return
-        self.price.disabled = True
-        found = self._rows_of_broker()
-        name = "market_price" if self.source.value == MARK else "broker_avg_cost"
-        value = None
-        for row in found:
-            number = _float(row.get(name))
-            if number is not None and number == number:  # noqa: PLR0124  NaN
-                multiplier = _float(row.get("multiplier")) or 1.0
-                value = (
-                    Decimal(repr(number))
-                    if name == "market_price"
-                    else Decimal(repr(number)) / Decimal(repr(multiplier))
-                )
-        self.price.value = "" if value is None else format(value.normalize(), "f")
-        if value is None:
-            self.outcome.object = notice("warn", f"{self.source.value} is not known: type a price")
-            self.source.value = TYPED
-
-    def _rows_of_broker(self) -> list[dict[str, Any]]:
-        account, con_id = str(self._break["account"]), int(self._break["con_id"])
-        rows: list[dict[str, Any]] = []
-        for frame in (self.desk.books.portfolio(account=account), self.desk.books.positions(account=account)):
-            if not frame.empty and "con_id" in frame:
-                rows += frames.rows_of(frame[frame["con_id"] == con_id])
-        return rows
+        self.price.visible = self.source.value == TYPED
+        self._edited(None)
 
     def _edited(self, _event: Any) -> None:
         self.confirm.disabled = True  # what was previewed is no longer what would be done
@@ -204,17 +183,23 @@ class AssignDialog(Viewer):
             out[name] = decimal_of(words)
         return out
 
+    def _source(self) -> str:
+        return SOURCES[self.source.value]
+
     def _asked(self) -> tuple[str, int, dict[str, Decimal], Decimal | None]:
         split = self.split()
         if not split:
             raise BadRequest("Name at least one strategy and its quantity")
-        price = decimal_of(self.price.value) if (self.price.value or "").strip() else None
+        typed = self.source.value == TYPED
+        price = decimal_of(self.price.value or self.price.value_input or "") if typed else None
         return str(self._break["account"]), int(self._break["con_id"]), split, price
 
     async def _preview(self, _event: Any) -> None:
         try:
             account, con_id, split, price = self._asked()
-            table = await asyncio.to_thread(self.desk.books.preview_assignment, account, con_id, split, price=price)
+            table = await asyncio.to_thread(
+                self.desk.books.preview_assignment, account, con_id, split, price=price, price_source=self._source()
+            )
         except BadRequest as error:
             self.outcome.object = notice("error", error)
             return
@@ -239,17 +224,25 @@ class AssignDialog(Viewer):
             )
             return
         self.confirm.disabled = True
+        request_id = self._request_id
         done, result = await self.desk.act(
             "Assignment",
             lambda: self.desk.books.assign_residual(
-                account, con_id, split, price=price, operator=self.desk.user, reason=reason
+                account,
+                con_id,
+                split,
+                price=price,
+                price_source=self._source(),
+                operator=self.desk.user,
+                reason=reason,
+                request_id=request_id,
             ),
         )
         if not done:
             self.outcome.object = notice("error", result)
             self.confirm.disabled = False
             return
-        self.desk.say(f"Assigned as {result.id}; it can be reversed under Assignments.", "success")
+        self.desk.say(f"Assigned as {getattr(result, 'id', None) or result.assignment_id}; it can be reversed under Assignments.", "success")
         self.on_done()
         self._next()
 

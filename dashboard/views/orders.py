@@ -65,7 +65,8 @@ class Orders(Screen):
         self.story = Grid(
             "States of the chosen order",
             {
-                "timestamp": Column("At (UTC)", "time"),
+                "recorded_at": Column("Recorded (UTC)", "time"),
+                "timestamp": Column("Broker's time (UTC)", "time"),
                 "status": Column("State"),
                 "filled": Column("Filled", "count"),
                 "remaining": Column("Remaining", "count"),
@@ -77,7 +78,10 @@ class Orders(Screen):
         )
         self.story_box = section("Every state of the chosen order", self.story, visible=False)
         self.source = ColumnDataSource(
-            {n: [] for n in ("label", "status", "left", "right", "filled", "text", "order_key", "colour", "shade")}
+            {
+                n: []
+                for n in ("label", "status", "left", "right", "filled", "text", "order_key", "colour", "shade", "mark")
+            }
         )
         self.figure = self._figure()
         self._reached: tuple[Any, Any] = (0, 1)
@@ -114,6 +118,10 @@ class Orders(Screen):
             fill_color="colour", line_color="shade",
             line_width=1.5, nonselection_fill_alpha=0.18, nonselection_line_alpha=0.2,
         )  # fmt: skip
+        plot.scatter(
+            x="right", y="label", source=self.source, size=9, marker="mark", fill_color="colour", line_color="shade",
+            nonselection_fill_alpha=0.18,
+        )  # fmt: skip
         plot.add_tools(
             HoverTool(
                 tooltips=[("state", "@status"),
@@ -145,7 +153,11 @@ class Orders(Screen):
 
     def _orders(self, picture: Picture) -> pd.DataFrame:
         frame = frames.orders_table(picture.table("orders"), strategy=self.state.strategy, account=self.state.account)
-        return frame[~frame["status"].isin(frames.DEAD)].reset_index(drop=True) if self.open_only.value else frame
+        return (
+            frame[~frame["status"].map(frames.is_dead).astype(bool)].reset_index(drop=True)
+            if self.open_only.value
+            else frame
+        )
 
     def _draw_bars(self, shown: pd.DataFrame, picture: Picture) -> None:
         hub, stories = self.desk.hub, {}
@@ -156,8 +168,11 @@ class Orders(Screen):
                 moments = pd.to_datetime(stories[key]["timestamp"], utc=True)
                 stories[key] = stories[key][moments <= pd.Timestamp(picture.at)]
         data = frames.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
-        data["colour"] = [theme.STATUS_COLOURS.get(status, theme.OTHER_STATUS_COLOUR) for status in data["status"]]
+        data["colour"] = [theme.status_colour(status) for status in data["status"]]
         data["shade"] = data["colour"]
+        last = [a != b for a, b in zip(data["order_key"], [*data["order_key"][1:], None], strict=False)]
+        ends = [n and frames.is_dead(status) for n, status in zip(last, data["status"], strict=True)]
+        data["mark"] = ["diamond" if end else "dot" for end in ends]
         if data == self.source.data:
             return
         labels = list(dict.fromkeys(data["label"]))[::-1]
@@ -216,11 +231,11 @@ class Orders(Screen):
 
 
 def story_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """All states of one order, oldest first."""
-    out = frames.tidy(
-        frame, ("status", "message"), ("filled", "remaining", "avg_fill_price", "client_id"), ("timestamp",)
-    )
-    return out.sort_values("timestamp", kind="stable", ignore_index=True)
+    """All states of one order, in the order they came."""
+    if frame.index.name == "recorded_at" and "recorded_at" not in frame:
+        frame = frame.reset_index()
+    numbers = ("filled", "remaining", "avg_fill_price", "client_id")
+    return frames.tidy(frame, ("status", "message"), numbers, ("recorded_at", "timestamp"))
 
 
 def _legend() -> str:

@@ -228,5 +228,7 @@ def evidence(row: Any, causes: list[dict[str, Any]]) -> str:
         items.append(
             f"<h2>{number}. {escape(cause.get('kind', 'cause'))} – explains {escape(amount)}{escape(sure)}</h2>"
             f"<p>{escape(cause.get('text', ''))}</p><p class='dim'>{escape(cause.get('arithmetic', ''))}</p>"
+            + "".join(f"<p class='dim'>· {escape(line)}</p>" for line in cause.get("evidence") or [])
+            + (f"<p>Proposed: {escape(cause['proposal'])}</p>" if cause.get("proposal") else "")
         )
     return head + ("".join(items) or notice("warn", "No cause found: the whole break is residual."))

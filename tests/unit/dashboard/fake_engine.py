@@ -103,14 +103,14 @@ class FakeBooks:
         parts = rng.choice((1, 2, 4)) if kind != "FUT" else 1
         share = qty / parts
         for i in range(parts):
-            story.append(("Filled" if i == parts - 1 else "Partially filled", share * (i + 1)))
+            story.append(("Filled" if i == parts - 1 else "PartiallyFilled", share * (i + 1)))
         if number % 9 == 0:
             story = [("PendingSubmit", 0), ("Rejected", 0)]
         if number % 29 == 0:
             story = story[:2]
         when = at
         for status, filled in story:
-            self.order_rows.append(
+            self.order_rows.append(  # noqa: PERF401
                 order
                 | {
                     "status": status,
@@ -395,8 +395,8 @@ class FakeBooks:
             )
         return pd.DataFrame(rows)
 
-    async def assign_residual(self, account, con_id, split, price=None, *, operator, reason, **_):
-        self.allow("assign", operator, account=account, con_id=con_id, split=split, price=price, reason=reason)
+    async def assign_residual(self, account, con_id, split, price=None, *, operator, reason, price_source="", **_):
+        self.allow("assign", operator, split=split, price=price, price_source=price_source, reason=reason)
         left = self.residuals.get((account, con_id), 0.0) - float(sum(split.values()))
         if not reason:
             raise BadRequest("A reason is needed")
@@ -521,6 +521,9 @@ class FakeEngine:
 
     async def stop(self) -> None:
         self.running = False
+
+    async def run_forever(self) -> None:
+        await asyncio.Event().wait()
 
     def bump(self) -> None:
         self.version += 1

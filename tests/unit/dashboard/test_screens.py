@@ -12,7 +12,7 @@ from dashboard.hub import Hub
 from dashboard.model import SessionState, read_moment
 from dashboard.pulse import broker_chip, square_badge, strip
 from dashboard.roles import is_loopback, role_of
-from dashboard.views.assign_dialog import AssignDialog, decimal_of, preview_html
+from dashboard.views.assign_dialog import TYPED, AssignDialog, decimal_of, preview_html
 from dashboard.views.assignments import journal_table
 from engine.errors import BadRequest, BrokerUnavailable
 from engine.settings import Settings
@@ -190,8 +190,21 @@ async def test_a_residual_is_assigned_after_a_preview_and_with_a_reason(engine, 
     assert act == "assign"
     assert what["split"] == {"ALPHA": decimal_of("50")}
     assert what["reason"] == "bought by hand"
-    assert what["price"] == decimal_of("189.5")
+    assert (what["price"], what["price_source"]) == (None, "")
     assert not dialog.dialog.open
+
+
+async def test_a_typed_price_is_taken_as_it_was_typed(engine, open_shell, show):
+    dialog = choose(show(open_shell(), "reconciliation"))
+    assert not dialog.price.visible
+    dialog.source.value = TYPED
+    assert dialog.price.visible
+    dialog.price.value = "1,189.505"
+    await dialog._preview(None)
+    dialog.reason.value = "x"
+    await dialog._confirm(None)
+    what = engine.portfolio_manager.acts[0][1]
+    assert (str(what["price"]), what["price_source"]) == ("1189.505", "typed")
 
 
 async def test_changing_the_split_asks_for_a_new_preview(open_shell, show):
