@@ -35,7 +35,8 @@ _LIBRARIES = ("fills", "orders", "positions", "portfolio", "reconciliations", "a
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    # What goes wrong is said in one line below; the libraries' own lines would only repeat it.
+    logging.basicConfig(level=logging.CRITICAL, format="%(levelname)s %(name)s: %(message)s")
     try:
         return int(options.run(options, Settings.from_env()))
     except (FillbookError, OSError) as error:
@@ -90,7 +91,8 @@ def _reconcile(options: argparse.Namespace, settings: Settings) -> int:
             result = await manager.reconciler.settle(f"command of {_operator()}", deadline_s=options.wait_s)
             _show(manager.breaks())
             sys.stdout.write(
-                f"{result.status}: {result.accounts} accounts, {result.positions} positions, {len(result.breaks)} breaks\n"
+                f"{result.status}: {result.accounts} accounts, {result.positions} positions,"
+                f" {len(result.breaks)} breaks\n"
             )
             for account, reason in result.unknown.items():
                 sys.stdout.write(f"{account} is unknown: {reason}\n")

@@ -293,4 +293,4 @@ class IbBroker:
 
 
 def _unknown(accounts: Sequence[str], reason: str, requested_at: datetime) -> list[AccountSnapshot]:
-    return [Unknown(account=account, reason=reason, requested_at=requested_at) for account in accounts]
+    return [Unknown(account=account, reason=reason, requested_at=requested_at) for account in accounts or ("*",)]
