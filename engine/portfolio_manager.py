@@ -7,7 +7,6 @@ any event loop: what has to happen on the manager's own loop is handed over to i
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,10 @@ from engine.broker.absent import AbsentBroker
 from engine.clock import SystemClock
 from engine.desk.assignments import AssignmentDesk
 from engine.desk.reconciler import Reconciler
-from engine.errors import BadRequest
 from engine.office.access import Access
 from engine.office.backoffice import BackOffice
 from engine.office.equity import EquityLog
+from engine.office.inputs import Quantity, decimal_or_none, split_of
 from engine.office.live import LiveTables
 from engine.office.past import Past
 from engine.office.verify import Verifier
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed
     from engine.ports import Broker, Clock
     from engine.settings import Settings
-
-Quantity = Decimal | int | float | str
 
 
 class PortfolioManager:
@@ -273,7 +270,7 @@ class PortfolioManager:
             AssignmentRefused: The split does not fit the residual, or a price is needed.
         """
         entry, pairs = self.desk.preview(
-            account, con_id, _split(split), price=_decimal(price, "price"), price_source=price_source
+            account, con_id, split_of(split), price=decimal_or_none(price, "price"), price_source=price_source
         )
         return preview_frame(entry, pairs)
 
@@ -297,10 +294,10 @@ class PortfolioManager:
         """
         self.access.check("assign", operator, f"{account} {con_id} {dict(split)} {reason}")
         request = Request(
-            split=_split(split),
+            split=split_of(split),
             operator=operator,
             reason=reason,
-            price=_decimal(price, "price"),
+            price=decimal_or_none(price, "price"),
             price_source=price_source,
             request_id=request_id,
         )
@@ -379,26 +376,3 @@ class PortfolioManager:
     async def submit(self, facts: Sequence[AnyFact]) -> int:
         """Make facts durable and book them (for the engine's own parts)."""
         return await self.room.intake.accept(facts)
-
-
-def _split(split: Mapping[str, Quantity]) -> dict[str, Decimal]:
-    return {name: _needed(quantity, f"quantity for {name}") for name, quantity in split.items()}
-
-
-def _needed(value: Quantity, what: str) -> Decimal:
-    number = _decimal(value, what)
-    if number is None:
-        raise BadRequest(f"{what} is missing")
-    return number
-
-
-def _decimal(value: Quantity | None, what: str) -> Decimal | None:
-    if value is None or isinstance(value, Decimal):
-        return value
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
-    except ArithmeticError as error:
-        raise BadRequest(f"{what} {value!r} is not a number") from error
-    if not number.is_finite():
-        raise BadRequest(f"{what} {value!r} is not a finite number")
-    return number

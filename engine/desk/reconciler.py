@@ -184,7 +184,7 @@ class Reconciler:
         answers = await self._ask(now)
         unknown = unknown_accounts(answers)
         if not any(isinstance(a, Confirmed) for a in answers):
-            why = "; ".join(f"{a}: {r}" for a, r in unknown.items()) or "the broker named no account"
+            why = "; ".join(r if a == "*" else f"{a}: {r}" for a, r in unknown.items()) or "the broker named no account"
             await self._store.run(
                 run_id,
                 "unavailable",
