@@ -149,6 +149,7 @@ class Intake:
         execution.claimed = True
         self._rebase(execution, named, changes)
         self.adopt(fill, named, changes)
+        self.progress.claimed(execution.fill, named, changes)
 
     def adopt(self, sight: Fill | OrderUpdate, strategy: str, changes: Changes) -> None:
         """Bring executions of an order home that nobody was known for until now."""

@@ -148,7 +148,7 @@ class Ledger:
             changes.orders.append(record)
         self._intake.progress.checked(order, changes)
         if claimed:
-            self._intake.adopt(order.seen, strategy, changes)
+            self._intake.adopt(update, strategy, changes)
 
     def _described(self, fact: InstrumentDescribed, changes: Changes) -> None:
         instrument = fact.instrument
@@ -246,7 +246,7 @@ class Ledger:
     def order(self, key: str) -> OrderRecord | None:
         """The latest record of one order."""
         known = self._orders.get(key)
-        return known.timeline[-1] if known is not None and known.timeline else None
+        return self._orders.latest(known) if known is not None and known.timeline else None
 
     def timeline(self, key: str) -> list[OrderRecord]:
         """Every record of one order."""

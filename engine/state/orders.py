@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from engine.core.events import Fill, OrderUpdate
-from engine.core.exact import ZERO, add, multiply, quotient, subtract
+from engine.core.exact import ZERO, add, quotient, subtract
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
 from engine.core.records import OrderRecord
@@ -138,9 +138,10 @@ class Orders:
 
     @staticmethod
     def _starts_anew(order: Order, sight: Fill | OrderUpdate) -> bool:
-        """A fresh order that has no permId yet and re-uses the number of a finished one of an earlier session."""
-        fresh = isinstance(sight, OrderUpdate) and sight.status in {"", "PendingSubmit", "ApiPending"}
-        return fresh and not order.state()[1]
+        """A fresh order that has no permId yet and uses the number of one of an earlier session again (R10)."""
+        if not isinstance(sight, OrderUpdate) or sight.status not in {"", "PendingSubmit", "ApiPending"}:
+            return False
+        return not order.state()[1] or sight.strategy not in {None, order.strategy}
 
     def sight(self, update: OrderUpdate, strategy: str, *, claimed: bool) -> tuple[Order, OrderRecord | None] | None:
         """Take in a sight of an order.
@@ -154,6 +155,8 @@ class Orders:
         """
         if not update.perm_id and update.order_id <= 0:
             return None
+        if update.source == "completed":  # only maps a permId to a reference and says the final word (F59)
+            update = msgspec.structs.replace(update, quantity=None, filled=None, remaining=None, avg_fill_price=None)
         order = self.find(update)
         if order is None:
             order = self._new(update, strategy, claimed=claimed)
@@ -220,8 +223,9 @@ class Orders:
         assert self.at is not None, "rows are made while a fact is applied"
         state, is_open = order.state()
         last = order.timeline[-1] if order.timeline else None
-        if last is not None and not by_broker and state == last.state and order.strategy == last.strategy:
-            return None
+        unchanged = last is not None and state == last.state and order.strategy == last.strategy
+        if unchanged and not by_broker and is_open:
+            return None  # progress alone is no transition
         filled, remaining, average = order.figures()
         final_by_executions = not is_open and order.word not in CANCELLED and order.word != "Inactive"
         status = order.word if by_broker and order.word and not (final_by_executions and state == "Filled") else state
@@ -252,6 +256,14 @@ class Orders:
         )
         order.timeline.append(record)
         return record
+
+    def latest(self, order: Order) -> OrderRecord:
+        """The order's last row with the figures of this moment: partial executions make no rows of their own."""
+        filled, remaining, average = order.figures()
+        last = order.timeline[-1]
+        if (filled, remaining, average) == (last.filled, last.remaining, last.avg_fill_price):
+            return last
+        return msgspec.structs.replace(last, filled=filled, remaining=remaining, avg_fill_price=average)
 
     def _new(self, seen: OrderUpdate, strategy: str, *, claimed: bool) -> Order:
         order = Order(key=key_of(seen), strategy=strategy, claimed=claimed, seen=seen)
@@ -338,20 +350,19 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
     }
     if keep_words:
         return msgspec.structs.replace(known, **identity)
-    lossy = new.source == "completed"  # completed orders only map a permId to a reference and say the final word (F59)
     return msgspec.structs.replace(
         new,
         **identity,
-        quantity=known.quantity if lossy or new.quantity is None else new.quantity,
+        quantity=known.quantity if new.quantity is None else new.quantity,
         order_type=new.order_type or known.order_type,
         limit_price=known.limit_price if new.limit_price is None else new.limit_price,
         stop_price=known.stop_price if new.stop_price is None else new.stop_price,
         tif=new.tif or known.tif,
         parent_id=new.parent_id or known.parent_id,
         oca_group=new.oca_group or known.oca_group,
-        filled=_most(known.filled, None if lossy else new.filled),
-        remaining=known.remaining if lossy or new.remaining is None else new.remaining,
-        avg_fill_price=known.avg_fill_price if lossy or new.avg_fill_price is None else new.avg_fill_price,
+        filled=_most(known.filled, new.filled),
+        remaining=known.remaining if new.remaining is None else new.remaining,
+        avg_fill_price=known.avg_fill_price if new.avg_fill_price is None else new.avg_fill_price,
     )
 
 
@@ -377,13 +388,3 @@ def _seen_from(fill: Fill) -> OrderUpdate:
         side="BUY" if fill.quantity > 0 else "SELL",
         status_at=fill.executed_at,
     )
-
-
-def signed_value(fill: Fill) -> Decimal:
-    """Signed quantity times quoted price."""
-    return multiply(fill.quantity, fill.price)
-
-
-def instrument_of(order: Order) -> Instrument | None:
-    """What the order trades, as far as known."""
-    return order.seen.instrument

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from engine.core.events import Fill
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.state.changes import Changes
 from engine.state.executions import Execution
@@ -30,7 +31,7 @@ class Progress:
         fill = execution.fill
         if execution.state == "busted":
             quantity = value = ZERO
-        order = self._orders.trade(fill, quantity, value, execution.strategy, claimed=execution.claimed)
+        order = self._orders.trade(fill, quantity, value, execution.base, claimed=execution.claimed)
         if order is None:
             return
         if quantity and (fill.cum_quantity or order.gaps) and execution.state == "active" and not execution.supersedes:
@@ -39,6 +40,16 @@ class Progress:
             self._odd(order, execution, changes)
         if self._findings.open:
             self._reported(order, changes)
+        row = self._orders.row(order, by_broker=False, executed_at=fill.executed_at)
+        if row is not None:
+            changes.orders.append(row)
+
+    def claimed(self, fill: Fill, strategy: str, changes: Changes) -> None:
+        """A message named the strategy of an execution: its order is that strategy's too."""
+        order = self._orders.find(fill)
+        if order is None or order.claimed:
+            return
+        order.strategy, order.claimed = strategy, True
         row = self._orders.row(order, by_broker=False, executed_at=fill.executed_at)
         if row is not None:
             changes.orders.append(row)

@@ -43,7 +43,7 @@ def chain(shelf: Shelf, execution: Execution) -> list[FillRecord]:
 
 def orders(book: Orders, strategy: str | None, *, open_only: bool) -> list[OrderRecord]:
     """The latest record of every order that fits."""
-    latest = [order.timeline[-1] for order in book.by_key.values() if order.timeline]
+    latest = [book.latest(order) for order in book.by_key.values() if order.timeline]
     return [r for r in latest if (strategy is None or r.strategy == strategy) and (r.is_open or not open_only)]
 
 

@@ -27,7 +27,7 @@ from engine.core.instrument import Instrument
 from engine.state.books import same_figures
 from engine.state.fold import fold
 from engine.state.ledger import Ledger
-from tests.property.naive import order_states, recount
+from tests.property.naive import order_states, owners, recount
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 ACCOUNTS = ("DU1", "DU2")
@@ -291,11 +291,11 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def orders_equal_the_naive_recount(self):
-        mine = {}
+        mine, named = {}, owners(self.facts)
         for record in self.ledger.orders():
-            assert record.strategy in (ORDERS[record.update.perm_id // 10], UNASSIGNED)
-            mine[record.update.account, record.update.perm_id] = record.state
-        assert mine == {key: state for key, (state, _) in order_states(self.facts).items()}
+            assert record.strategy == named.get((record.update.account, record.update.perm_id), UNASSIGNED)
+            mine[record.update.account, record.update.perm_id] = record.state, record.filled
+        assert mine == order_states(self.facts)
 
     def teardown(self):
         stored = fold(self.records)
