@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from engine.simulator.wire import timestamp
 
 MAX_CLIENTS = 32
 
@@ -94,6 +98,10 @@ class GatewayConfig:
             self.replay_corrected in ("both", "last"), "replay_corrected", self.replay_corrected, "both or last"
         )
         self._require(1 <= self.max_clients <= MAX_CLIENTS, "max_clients", self.max_clients, f"1 to {MAX_CLIENTS}")
+        styles = "zone, dash, bare, unknown or an IANA zone"
+        self._require(_holds(timestamp, datetime.now(UTC), self.time_style), "time_style", self.time_style, styles)
+        zone = "an IANA zone, such as America/New_York"
+        self._require(_holds(ZoneInfo, self.day_zone), "day_zone", self.day_zone, zone)
         for name in ("tick_s", "fill_delay_s", "partial_delay_s", "commission_delay_s", "position_delay_s"):
             self._require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more seconds")
         for name in ("account_update_s", "stream_s", "account_interval_s", "handshake_timeout_s"):
@@ -104,3 +112,12 @@ class GatewayConfig:
         if not holds:
             message = f"{name} is {value!r}: use {allowed}"
             raise ValueError(message)
+
+
+def _holds(check: Callable[..., object], *values: object) -> bool:
+    """Whether a check that knows no zone, or no style, accepts these."""
+    try:
+        check(*values)
+    except (ValueError, LookupError, OSError):
+        return False
+    return True

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from decimal import Decimal
 
 from engine.simulator.faults_base import Desk, FaultError, Number, exact, fault
 from engine.simulator.rules import CommissionRule, PositionsRule
 from engine.simulator.wire import timestamp
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 _GROUP = "Messages"
 _KINDS = ("execution", "commission", "status", "open order", "position")
@@ -41,8 +39,6 @@ class MessageFaults(Desk):
         Returns:
             The execution's id.
         """
-        import copy
-
         done = copy.copy(self._execution(exec_id))
         if quantity not in (None, ""):
             done.quantity = exact(quantity)
@@ -94,11 +90,9 @@ class MessageFaults(Desk):
             amount: In the commission's currency, cost positive.
             count: How many fills.
         """
-        self._commissions(CommissionRule("amount", amount=exact(amount)), count, plain=True)
+        self._commissions(CommissionRule("amount", amount=exact(amount)), count)
 
-    def _commissions(self, rule: CommissionRule, count: int, *, plain: bool = False) -> None:
-        if plain:
-            rule.delay_s = self.gateway.config.commission_delay_s
+    def _commissions(self, rule: CommissionRule, count: int) -> None:
         self.gateway.rules.commissions.extend([rule] * self._count(count))
 
     @fault(_GROUP, "Restated commission")

@@ -30,7 +30,7 @@ from engine.simulator.streams import Streams
 from engine.simulator.world import World
 
 _LOG = logging.getLogger(__name__)
-_WAITING_ROOM = 64
+_WAITING_ROOM = 256
 _PATIENCE_S = 60.0
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Gateway:
         self.refusing = False
         self._server: asyncio.Server | None = None
         self._sessions: dict[int, Session] = {}
-        self._waiting: set[Session] = set()
+        self._waiting: dict[Session, None] = {}
         self._to_flush: set[Session] = set()
         self._flushing = False
         self._timers: set[asyncio.TimerHandle] = set()
@@ -150,10 +150,16 @@ class Gateway:
         return [session for session in self._sessions.values() if not session.closing]
 
     def admit(self, session: Session) -> bool:
-        """Let a new connection into the waiting room, unless the gateway is down or the room is full."""
-        if self.refusing or len(self._waiting) >= _WAITING_ROOM:
+        """Let a new connection into the waiting room, unless the gateway is down.
+
+        When the room is full, whoever has waited longest must go: a real client is out of it within a moment, and a
+        crowd that says nothing keeps nobody out.
+        """
+        if self.refusing:
             return False
-        self._waiting.add(session)
+        if len(self._waiting) >= _WAITING_ROOM:
+            next(iter(self._waiting)).abort()
+        self._waiting[session] = None
         return True
 
     def take_on(self, session: Session, client_id: int) -> bool:
@@ -170,14 +176,14 @@ class Gateway:
             session.error(-1, 326, text)
             session.close()
             return False
-        self._waiting.discard(session)
+        self._waiting.pop(session, None)
         self._sessions[client_id] = session
         session.start(client_id)
         return True
 
     def forget(self, session: Session) -> None:
         """A connection is gone."""
-        self._waiting.discard(session)
+        self._waiting.pop(session, None)
         self._to_flush.discard(session)
         if self._sessions.get(session.client_id) is session:
             del self._sessions[session.client_id]

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
 
 MAX_VERSION = 176
 """The highest protocol version answered: above it ib_insync's layouts and the gateway's drift apart."""
@@ -103,8 +104,6 @@ def timestamp(moment: datetime, style: str = "zone") -> str:
     if "/" not in style:
         message = f"unknown time style {style!r}: use zone, dash, bare, unknown or an IANA zone"
         raise ValueError(message)
-    from zoneinfo import ZoneInfo
-
     return utc.astimezone(ZoneInfo(style)).strftime("%Y%m%d %H:%M:%S ") + style
 
 

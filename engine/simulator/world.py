@@ -244,7 +244,7 @@ class World:
 
     def midnight(self) -> datetime:
         """When the current day of executions began."""
-        zone = ZoneInfo(self.config.day_zone) if self.config.day_zone != "UTC" else self.clock.now().tzinfo
+        zone = ZoneInfo(self.config.day_zone)
         today = self.clock.now().astimezone(zone).date()
         return datetime.combine(today, time(), tzinfo=zone)
 
