@@ -224,6 +224,11 @@ class AssignmentMade(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="a
     previous_hash: str = ""
     entry_hash: str = ""
 
+    @property
+    def id(self) -> str:
+        """The assignment's id, by the short name that callers use."""
+        return self.assignment_id
+
 
 class AssignmentReversed(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="reversal"):
     """Takes an assignment back; the books are as if it had never been made."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from engine.core.records import FillRecord
     from engine.pipeline.room import BookRoom
 
+_CATCH_UP_S = 3.0
+
 
 class Past:
     """Reads the store; every method takes an aware moment and raises ``BadRequest`` for a naive one."""
@@ -36,10 +38,17 @@ class Past:
         self._room = room
 
     def _records(self, strategy: str | None, moment: datetime) -> list[FillRecord]:
+        self._caught_up()
         store = self._room.store
         names = store.symbols("fills") if strategy is None else [strategy]
         at = moment_of(moment)
         return [r for name in names for r in fill_records(store.read("fills", name, as_of=at), name)]
+
+    def _caught_up(self) -> None:
+        """Let the store take what is booked already, so that a moment just past is whole; not while it is in trouble."""
+        room = self._room
+        if room.writer.state == "ok":
+            room.writer.wait_stored(room.keeper.seq, _CATCH_UP_S)
 
     def positions(self, strategy: str | None, account: str | None, moment: datetime) -> pd.DataFrame:
         """Books as they stood; market prices of the past are not kept per position, so they are unknown here."""
@@ -64,6 +73,7 @@ class Past:
 
     def orders(self, strategy: str | None, moment: datetime, *, open_only: bool) -> pd.DataFrame:
         """Orders as they were known."""
+        self._caught_up()
         store = self._room.store
         names = store.symbols("orders") if strategy is None else [strategy]
         records = [r for name in names for r in order_records(store.read("orders", name), name)]

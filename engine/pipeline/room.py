@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.core.ids import split_exec_id
 from engine.errors import StorageError
 from engine.pipeline.checkpoint import Checkpointer
 from engine.pipeline.frames import FrameQueue
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from engine.core.events import AssignmentMade
+    from engine.core.records import FillRecord
     from engine.core.snapshot import Mark
     from engine.pipeline.outbox import Symbol
     from engine.ports import Clock
@@ -138,12 +140,16 @@ class BookRoom:
         if library == "orders":
             return order_columns(rows)
         if library == "assignments":
-            return assignment_columns(rows, self._entry)
+            return assignment_columns(rows, self._entry, self._executed)
         return fact_columns(rows)
 
     def _entry(self, assignment_id: str) -> AssignmentMade | None:
         with self.lock:
             return next((a for a in self.ledger.assignments() if a.assignment_id == assignment_id), None)
+
+    def _executed(self, account: str, exec_id: str) -> FillRecord | None:
+        with self.lock:
+            return self.ledger.fill(account, split_exec_id(exec_id)[0])
 
     def _refill(self, lost: Mapping[Symbol, int]) -> Batch:
         with self.lock:

@@ -121,12 +121,14 @@ def columns_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
 def assignment_columns(
     entries: Sequence[tuple[int, AssignmentMade | AssignmentReversed]],
     find: Callable[[str], AssignmentMade | None],
+    executed: Callable[[str, str], FillRecord | None] = lambda _account, _exec_id: None,
 ) -> tuple[Columns, list[datetime]]:
     """The assignment journal's rows: one per leg, moved execution and reversal.
 
     Args:
         entries: (seq, fact) in order.
         find: Gives the entry that a reversal takes back, ``None`` when unknown.
+        executed: Account and execution id -> the execution, for quantity and price of what was moved.
     """
     rows: list[dict[str, Any]] = []
     for seq, fact in entries:
@@ -151,7 +153,10 @@ def assignment_columns(
             for leg in fact.legs
         ]
         for move in fact.moves:
-            moved = {"kind": "move", "strategy": move.to_strategy, "from_strategy": move.from_strategy}
+            moved: dict[str, Any] = {"kind": "move", "strategy": move.to_strategy, "from_strategy": move.from_strategy}
+            held = executed(fact.account, move.exec_id)
+            if held is not None:
+                moved |= {"qty": held.fill.quantity, "price": held.unit_price}
             rows.append(row | moved | {"exec_id": move.exec_id})
         if fact.legs or fact.moves:
             rows[-1]["exact"] = whole
