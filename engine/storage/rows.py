@@ -12,7 +12,7 @@ import msgspec
 
 from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed
 from engine.core.instrument import Instrument
-from engine.core.records import PositionRecord
+from engine.core.records import FillRecord, PositionRecord
 from engine.storage.hot_rows import Columns, fill_columns, order_columns, survives
 from engine.storage.schema import ASSIGNMENTS, EXTRA, POSITIONS, Table, typed
 
