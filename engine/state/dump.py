@@ -7,7 +7,7 @@ fold is the same code over the same lines, the loaded ledger continues exactly a
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -26,15 +26,32 @@ from engine.core.events import (
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
 from engine.core.records import Finding
-from engine.state.attribution import Claim
+from engine.state.assignments import Assignments
+from engine.state.attribution import Attribution, Claim
+from engine.state.booking import Booking
 from engine.state.books import Terms
 from engine.state.executions import Execution
-from engine.state.orders import Order
+from engine.state.intake import Intake
+from engine.state.notes import Notes
+from engine.state.order import Order
+from engine.state.orders import Orders
 
 if TYPE_CHECKING:
     from engine.state.ledger import Ledger
 
 VERSION: Final = 1
+
+
+class Parts(NamedTuple):
+    """The rooms of a ledger, handed over by itself."""
+
+    ledger: Ledger
+    booking: Booking
+    intake: Intake
+    orders: Orders
+    attribution: Attribution
+    assignments: Assignments
+    notes: Notes
 
 
 class State(msgspec.Struct, kw_only=True, array_like=True):
@@ -69,44 +86,44 @@ class State(msgspec.Struct, kw_only=True, array_like=True):
     audit: list[Audited]
 
 
-def dump(ledger: Ledger) -> bytes:
+def dump_state(parts: Parts) -> bytes:
     """Write a ledger's state."""
-    shelf, intake, assignments = ledger._shelf, ledger._intake, ledger._assignments  # noqa: SLF001 - the ledger's own other half
-    names, rules, by_perm, by_order, by_ref = ledger._attribution.dump()  # noqa: SLF001
+    ledger, booking, intake, assignments = parts.ledger, parts.booking, parts.intake, parts.assignments
+    names, rules, by_perm, by_order, by_ref = parts.attribution.dump()
     return msgspec.msgpack.encode(
         State(
             version=VERSION,
             seq=ledger.seq,
             at=ledger.at,
-            executions=list(ledger._index.all()),  # noqa: SLF001
-            books=[(*key, book.seq) for key, book in shelf.books.items()],
-            terms=list(shelf.terms.values()),
-            orders=list(ledger._orders.by_key.values()),  # noqa: SLF001
-            aliases=ledger._orders.aliases(),  # noqa: SLF001
+            executions=list(booking.index.all()),
+            books=[(*key, book.seq) for key, book in booking.shelf.books.items()],
+            terms=list(booking.shelf.terms.values()),
+            orders=list(parts.orders.by_key.values()),
+            aliases=parts.orders.aliases(),
             names=names,
             rules=rules,
             by_perm=by_perm,
             by_order=by_order,
             by_ref=by_ref,
-            findings=list(ledger.findings.values()),
+            findings=list(booking.findings.open.values()),
             orphans=list(intake.fees.orphans.values()),
             unbookable=list(intake.unbookable.values()),
             busts=[(*key, *bust) for key, bust in intake.amendments.busts.items()],
-            activity=[(*key, at) for key, at in ledger._booking.activity.items()],
-            rates=list(ledger.rates.values()),
-            bases=ledger.bases,
+            activity=[(*key, at) for key, at in booking.activity.items()],
+            rates=list(parts.notes.rates.values()),
+            bases=parts.notes.bases,
             made=list(assignments.made.values()),
             reversals=list(assignments.reversed.values()),
             head=assignments.head,
-            notes=list(ledger.break_notes.values()),
-            quarantine=list(ledger.quarantine.values()),
-            connections=list(ledger.connections),
-            audit=list(ledger.audit),
+            notes=list(parts.notes.break_notes.values()),
+            quarantine=list(parts.notes.quarantine.values()),
+            connections=list(parts.notes.connections),
+            audit=list(parts.notes.audit),
         )
     )
 
 
-def load(ledger: Ledger, blob: bytes) -> None:
+def load_state(parts: Parts, blob: bytes) -> None:
     """Fill a fresh ledger with a dumped state.
 
     Raises:
@@ -117,9 +134,9 @@ def load(ledger: Ledger, blob: bytes) -> None:
         state = msgspec.msgpack.decode(blob, type=State)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a checkpoint of the books: {error}") from error
-    ledger.seq, ledger.at = state.seq, state.at
-    _books(ledger, state)
-    _rest(ledger, state)
+    parts.ledger.seq, parts.ledger.at = state.seq, state.at
+    _books(parts.booking, state)
+    _rest(parts, state)
 
 
 def _same_version(blob: bytes) -> None:
@@ -129,8 +146,7 @@ def _same_version(blob: bytes) -> None:
         raise ValueError(f"no checkpoint of version {VERSION}")
 
 
-def _books(ledger: Ledger, state: State) -> None:
-    booking = ledger._booking  # noqa: SLF001
+def _books(booking: Booking, state: State) -> None:
     for terms in state.terms:
         terms.set(terms.instrument)
         booking.shelf.terms[terms.instrument.con_id] = terms
@@ -154,25 +170,26 @@ def _books(ledger: Ledger, state: State) -> None:
         assert not book.refold(), "a loaded book folds to what was dumped"
 
 
-def _rest(ledger: Ledger, state: State) -> None:
-    intake, assignments, orders = ledger._intake, ledger._assignments, ledger._orders  # noqa: SLF001
+def _rest(parts: Parts, state: State) -> None:
+    booking, intake, assignments = parts.booking, parts.intake, parts.assignments
     for order in state.orders:
-        orders.add(order)
-    orders.aliases().update(state.aliases)
-    ledger._attribution.load(state.names, state.rules, state.by_perm, state.by_order, state.by_ref)  # noqa: SLF001
-    ledger._findings.load(state.findings)  # noqa: SLF001
+        parts.orders.add(order)
+    parts.orders.aliases().update(state.aliases)
+    parts.attribution.load(state.names, state.rules, state.by_perm, state.by_order, state.by_ref)
+    booking.findings.load(state.findings)
     intake.fees.load(state.orphans)
     intake.unbookable.update({(f.account, f.exec_id): f for f in state.unbookable})
     intake.amendments.busts.update(
         {(account, root): (revision, reason) for account, root, revision, reason in state.busts}
     )
-    ledger._booking.activity.update({(account, con_id): at for account, con_id, at in state.activity})
-    ledger.rates.update({(r.account, r.currency): r for r in state.rates})
-    ledger.bases.update(state.bases)
+    booking.activity.update({(account, con_id): at for account, con_id, at in state.activity})
+    notes = parts.notes
+    notes.rates.update({(r.account, r.currency): r for r in state.rates})
+    notes.bases.update(state.bases)
+    notes.break_notes.update({n.break_id: n for n in state.notes})
+    notes.quarantine.update({q.quarantine_id: q for q in state.quarantine})
+    notes.connections.extend(state.connections)
+    notes.audit.extend(state.audit)
     assignments.made.update({a.assignment_id: a for a in state.made})
     assignments.reversed.update({r.assignment_id: r for r in state.reversals})
     assignments.head = state.head
-    ledger.break_notes.update({n.break_id: n for n in state.notes})
-    ledger.quarantine.update({q.quarantine_id: q for q in state.quarantine})
-    ledger.connections.extend(state.connections)
-    ledger.audit.extend(state.audit)

@@ -7,13 +7,10 @@ the same facts gives the same books and the same records. Not safe for several t
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from engine.core.events import (
     AnyFact,
@@ -35,15 +32,15 @@ from engine.core.events import (
 from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, Finding, OrderRecord, PositionRecord
-from engine.state import dump, queries
+from engine.state import queries
 from engine.state.assignments import Assignments
 from engine.state.attribution import Attribution
 from engine.state.booking import Booking
 from engine.state.changes import Changes
+from engine.state.dump import Parts, dump_state, load_state
 from engine.state.intake import Intake
+from engine.state.notes import Notes
 from engine.state.orders import Orders
-
-_KEPT: Final = 1000
 
 
 class Ledger:
@@ -74,27 +71,25 @@ class Ledger:
         self._attribution = Attribution(patterns or {})
         self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
         self._assignments = Assignments(self._booking)
-        self.rates: dict[tuple[str, str], RateSeen] = {}
-        self.bases: dict[str, str] = {}
-        self.break_notes: dict[str, BreakNoted] = {}
-        self.quarantine: dict[str, Quarantined] = {}
-        self.connections: deque[ConnectionSeen] = deque(maxlen=_KEPT)
-        self.audit: deque[Audited] = deque(maxlen=_KEPT)
+        self._notes = notes = Notes()
+        self.rates, self.bases = notes.rates, notes.bases
+        self.break_notes, self.quarantine = notes.break_notes, notes.quarantine
+        self.connections, self.audit = notes.connections, notes.audit
         self._handlers: dict[type, Callable[[Any, Changes], None]] = {
             Fill: self._intake.fill,
             Commission: self._intake.commission,
             Bust: self._intake.bust,
             OrderUpdate: self._order,
             InstrumentDescribed: self._described,
-            RateSeen: self._rate,
+            RateSeen: notes.rate,
             AssignmentMade: self._assignments.make,
             AssignmentReversed: self._assignments.reverse,
             RuleSet: self._rule,
-            BreakNoted: self._note,
-            ConnectionSeen: self._connection,
-            Quarantined: self._quarantined,
-            QuarantineClosed: self._quarantine_closed,
-            Audited: self._audited,
+            BreakNoted: notes.note,
+            ConnectionSeen: notes.connection,
+            Quarantined: notes.quarantined,
+            QuarantineClosed: notes.quarantine_closed,
+            Audited: notes.audited,
         }
 
     def apply(self, seq: int, fact: AnyFact) -> Changes:
@@ -127,7 +122,7 @@ class Ledger:
             strategy = named
             first = self._attribution.claim(named, update)
             if first is not None:
-                text = f"order {update.order_id} (permId {update.perm_id}) is claimed by {named}, before by {first}, who keeps it"
+                text = f"order {update.order_id} (permId {update.perm_id}) is claimed by {named}, it stays with {first}"
                 self._findings.add(
                     changes,
                     "conflict",
@@ -158,40 +153,16 @@ class Ledger:
         if not touched or old is None:
             return
         text = (
-            f"con_id {instrument.con_id} {instrument.symbol}: multiplier {old.multiplier} is {instrument.multiplier}, magnifier "
-            f"{old.price_magnifier} is {instrument.price_magnifier}; {len(touched)} executions were folded again"
+            f"con_id {instrument.con_id} {instrument.symbol}: multiplier {old.multiplier} is {instrument.multiplier}, "
+            f"magnifier {old.price_magnifier} is {instrument.price_magnifier}; {len(touched)} executions folded again"
         )
         self._findings.add(
             changes, "instrument_changed", "info", str(instrument.con_id), text, con_id=instrument.con_id
         )
         self._booking.again(touched, changes)
 
-    def _rate(self, fact: RateSeen, _changes: Changes) -> None:
-        self.bases[fact.account] = fact.base
-        known = self.rates.get((fact.account, fact.currency))
-        if known is None or fact.at >= known.at:
-            self.rates[fact.account, fact.currency] = fact
-
     def _rule(self, fact: RuleSet, _changes: Changes) -> None:
         self._attribution.set_rule(fact)
-
-    def _note(self, fact: BreakNoted, _changes: Changes) -> None:
-        known = self.break_notes.get(fact.break_id)
-        if known is not None:
-            fact = msgspec.structs.replace(fact, owner=fact.owner or known.owner, note=fact.note or known.note)
-        self.break_notes[fact.break_id] = fact
-
-    def _connection(self, fact: ConnectionSeen, _changes: Changes) -> None:
-        self.connections.append(fact)
-
-    def _quarantined(self, fact: Quarantined, _changes: Changes) -> None:
-        self.quarantine.setdefault(fact.quarantine_id, fact)
-
-    def _quarantine_closed(self, fact: QuarantineClosed, _changes: Changes) -> None:
-        self.quarantine.pop(fact.quarantine_id, None)
-
-    def _audited(self, fact: Audited, _changes: Changes) -> None:
-        self.audit.append(fact)
 
     # ----------------------------------------------------------------------------------------------------- questions
 
@@ -309,7 +280,7 @@ class Ledger:
 
     def dump(self) -> bytes:
         """The whole state, versioned; :meth:`load` continues from it identically."""
-        return dump.dump(self)
+        return dump_state(self._parts())
 
     @classmethod
     def load(cls, blob: bytes, *, patterns: Mapping[str, str] | None = None, fa_masters: Iterable[str] = ()) -> Ledger:
@@ -319,8 +290,11 @@ class Ledger:
             ValueError: It is of another version, or no dump.
         """
         ledger = cls(patterns=patterns, fa_masters=fa_masters)
-        dump.load(ledger, blob)
+        load_state(ledger._parts(), blob)
         return ledger
+
+    def _parts(self) -> Parts:
+        return Parts(self, self._booking, self._intake, self._orders, self._attribution, self._assignments, self._notes)
 
     def check(self) -> None:
         """Assert the books' invariants: what is wrong here is wrong with us."""

@@ -11,83 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
 from engine.core.events import Fill, OrderUpdate
-from engine.core.exact import ZERO, add, quotient, subtract
+from engine.core.exact import add
 from engine.core.ids import UNASSIGNED
-from engine.core.instrument import Instrument
 from engine.core.records import OrderRecord
-from engine.state.order_state import CANCELLED, REJECTED_CODE, WORKING, accepts, derive
-
-Progress = tuple[Decimal, Decimal]
-"""(signed quantity, signed quantity times quoted price) of the executions in one instrument."""
-
-_NOTHING: Final[Progress] = (ZERO, ZERO)
-
-
-class Order(msgspec.Struct, kw_only=True):
-    """What is known of one order.
-
-    Attributes:
-        seen: Everything known of it, merged from all sights.
-        word: The broker's word in force; ``local`` when the client library invented it.
-        worked: The broker once said that it works at the market.
-        rejected: Error 201 came while it had never worked.
-        acked: Quantity, limit and stop price as the broker last confirmed them, for a modification that fails (F71).
-        traded: con_id -> progress; a combination has one entry per leg and one for itself.
-        gaps: con_id -> cumulative quantity that the broker reported and we do not have.
-    """
-
-    key: str
-    strategy: str
-    claimed: bool
-    seen: OrderUpdate
-    word: str = ""
-    local: bool = False
-    worked: bool = False
-    rejected: bool = False
-    message: str = ""
-    acked: tuple[Decimal | None, Decimal | None, Decimal | None] | None = None
-    traded: dict[int, Progress] = {}
-    gaps: dict[int, Decimal] = {}
-    timeline: list[OrderRecord] = []
-
-    @property
-    def executed(self) -> Progress:
-        """Progress in what the order is about: a combination's own executions, not its legs'."""
-        if not self.traded:
-            return _NOTHING
-        instrument = self.seen.instrument
-        if instrument is not None:
-            own = self.traded.get(instrument.con_id)
-            if own is not None:
-                return own
-            if instrument.is_combo:
-                return _NOTHING
-        return next(iter(self.traded.values()))
-
-    def state(self) -> tuple[str, bool]:
-        """The derived state, and whether the order may still trade."""
-        return derive(
-            self.word,
-            local=self.local,
-            rejected=self.rejected,
-            executed=self.executed[0].copy_abs(),
-            total=self.seen.quantity,
-        )
-
-    def figures(self) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
-        """Filled, remaining, average price."""
-        quantity, value = self.executed
-        total = self.seen.quantity
-        filled = quantity.copy_abs() if self.traded else self.seen.filled
-        average = quotient(value, quantity) if quantity else self.seen.avg_fill_price
-        if total is None or filled is None or (self.word == "Filled" and self.seen.remaining is not None):
-            return filled, self.seen.remaining, average
-        return filled, max(subtract(total, filled), ZERO), average
+from engine.state.order import Order, asked, key_of, merged, seen_from
+from engine.state.order_state import CANCELLED, REJECTED_CODE, WORKING, accepts
 
 
 class Orders:
@@ -151,7 +83,7 @@ class Orders:
             claimed: A message named the strategy.
 
         Returns:
-            The order and its new row, ``None`` instead of the row when nothing changed; ``None`` when the sight has no identity.
+            The order and its new row (``None`` when nothing changed); ``None`` alone when the sight has no identity.
         """
         if not update.perm_id and update.order_id <= 0:
             return None
@@ -196,14 +128,14 @@ class Orders:
         if order is None:
             if not fill.perm_id and fill.order_id <= 0:
                 return None
-            order = self._new(_seen_from(fill), strategy, claimed=claimed)
+            order = self._new(seen_from(fill), strategy, claimed=claimed)
         elif (
             not order.seen.perm_id
             or not order.seen.account
             or not order.seen.instrument
             or not order.seen.instrument.con_id
         ):
-            order.seen = merged(order.seen, _seen_from(fill), keep_words=True)
+            order.seen = merged(order.seen, seen_from(fill), keep_words=True)
             self._upgrade(order)
         if claimed and not order.claimed:
             order.strategy, order.claimed = strategy, True
@@ -223,7 +155,12 @@ class Orders:
         assert self.at is not None, "rows are made while a fact is applied"
         state, is_open = order.state()
         last = order.timeline[-1] if order.timeline else None
-        unchanged = last is not None and state == last.state and order.strategy == last.strategy
+        unchanged = (
+            last is not None
+            and state == last.state
+            and order.strategy == last.strategy
+            and order.seen.instrument == last.update.instrument
+        )
         if unchanged and not by_broker and is_open:
             return None  # progress alone is no transition
         filled, remaining, average = order.figures()
@@ -234,7 +171,7 @@ class Orders:
             same = (
                 (status, state, filled, remaining, average, order.strategy)
                 == (last.status, last.state, last.filled, last.remaining, last.avg_fill_price, last.strategy)
-                and _asked(seen) == _asked(last.update)
+                and asked(seen) == asked(last.update)
                 and (not message or message == last.message)
                 and (not seen.why_held or seen.why_held == last.update.why_held)
             )
@@ -320,71 +257,3 @@ class Orders:
     def aliases(self) -> dict[str, str]:
         """Former key -> key."""
         return self._aliases
-
-
-def key_of(seen: OrderUpdate) -> str:
-    """``P<account>:<permId>``, or ``O<account>:<client>:<order id>`` while there is no permId."""
-    if seen.perm_id:
-        return f"P{seen.account}:{seen.perm_id}"
-    return f"O{seen.account}:{seen.client_id}:{seen.order_id}"
-
-
-def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) -> OrderUpdate:
-    """Lay a new sight over what is known; what it does not say stays, and the first order reference counts (F12).
-
-    Args:
-        keep_words: Take only identity and instrument, no status, prices or quantities.
-    """
-    instrument = known.instrument
-    if new.instrument is not None and (instrument is None or not instrument.con_id):
-        instrument = new.instrument
-    identity = {
-        "account": known.account or new.account,
-        "perm_id": known.perm_id or new.perm_id,
-        "order_id": known.order_id or new.order_id,
-        "client_id": known.client_id or new.client_id,
-        "order_ref": known.order_ref or new.order_ref,
-        "strategy": known.strategy or new.strategy,
-        "instrument": instrument,
-        "side": known.side or new.side,
-    }
-    if keep_words:
-        return msgspec.structs.replace(known, **identity)
-    return msgspec.structs.replace(
-        new,
-        **identity,
-        quantity=known.quantity if new.quantity is None else new.quantity,
-        order_type=new.order_type or known.order_type,
-        limit_price=known.limit_price if new.limit_price is None else new.limit_price,
-        stop_price=known.stop_price if new.stop_price is None else new.stop_price,
-        tif=new.tif or known.tif,
-        parent_id=new.parent_id or known.parent_id,
-        oca_group=new.oca_group or known.oca_group,
-        filled=_most(known.filled, new.filled),
-        remaining=known.remaining if new.remaining is None else new.remaining,
-        avg_fill_price=known.avg_fill_price if new.avg_fill_price is None else new.avg_fill_price,
-    )
-
-
-def _most(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    return max((n for n in (one, other) if n is not None), default=None)
-
-
-def _asked(seen: OrderUpdate) -> tuple[object, ...]:
-    return seen.quantity, seen.limit_price, seen.stop_price, seen.order_type, seen.tif
-
-
-def _seen_from(fill: Fill) -> OrderUpdate:
-    """What an execution says about its order."""
-    return OrderUpdate(
-        received_at=fill.received_at,
-        account=fill.account,
-        perm_id=fill.perm_id,
-        order_id=fill.order_id,
-        client_id=fill.client_id,
-        strategy=fill.strategy,
-        order_ref=fill.order_ref,
-        instrument=fill.instrument,
-        side="BUY" if fill.quantity > 0 else "SELL",
-        status_at=fill.executed_at,
-    )

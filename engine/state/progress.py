@@ -9,8 +9,9 @@ from engine.core.exact import ZERO, add, multiply, subtract
 from engine.state.changes import Changes
 from engine.state.executions import Execution
 from engine.state.findings import Findings
+from engine.state.order import Order
 from engine.state.order_state import CANCELLED, plain
-from engine.state.orders import Order, Orders
+from engine.state.orders import Orders
 
 
 class Progress:
@@ -138,7 +139,7 @@ class Progress:
                 )
 
     def checked(self, order: Order, changes: Changes) -> None:
-        """Look again after a sight of the order: its quantity may have grown (F72), or it may report more than came (F63)."""
+        """Look again after a sight: the quantity may have grown (F72), or more be reported than came (F63)."""
         if order.traded:
             self._overfill(order, changes)
         self._reported(order, changes)
@@ -149,7 +150,8 @@ class Progress:
         if order.word == "Filled" and reported is not None and reported > order.executed[0].copy_abs():
             if f"execution_gap:{subject}" not in self._findings.open:
                 changes.requests.add("executions")
-            text = f"order {order.key} is reported filled {plain(reported)}, {plain(order.executed[0].copy_abs())} came as executions"
+            came = plain(order.executed[0].copy_abs())
+            text = f"order {order.key} is reported filled {plain(reported)}, {came} came as executions"
             self._findings.add(
                 changes, "execution_gap", "info", subject, text, account=order.seen.account, strategy=order.strategy
             )

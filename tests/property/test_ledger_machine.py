@@ -146,7 +146,9 @@ class Books(RuleBasedStateMachine):
     @rule(fill=sent, revision=st.integers(1, 4))
     def bust(self, fill, revision):
         root, _ = split_exec_id(fill.exec_id)
-        self.apply(Bust(received_at=self.now, account=fill.account, exec_id=f"{root}.{revision:02d}", reason="erroneous"))
+        self.apply(
+            Bust(received_at=self.now, account=fill.account, exec_id=f"{root}.{revision:02d}", reason="erroneous")
+        )
 
     @rule(fill=sent, revision=st.integers(0, 4), amount=st.none() | FEES)
     def fee(self, fill, revision, amount):
@@ -154,7 +156,9 @@ class Books(RuleBasedStateMachine):
         exec_id = f"{root}.{revision:02d}" if revision else fill.exec_id
         # Fees are restated, but not in another currency.
         self.apply(
-            Commission(received_at=self.now, exec_id=exec_id, amount=amount, currency="USD" if amount is not None else "")
+            Commission(
+                received_at=self.now, exec_id=exec_id, amount=amount, currency="USD" if amount is not None else ""
+            )
         )
 
     @rule(ahead=st.integers(1, 3), scattered=st.integers(0, 3), revision=st.integers(1, 2), amount=FEES)
@@ -185,7 +189,11 @@ class Books(RuleBasedStateMachine):
             )
         )
 
-    @rule(con_id=st.sampled_from(sorted(INSTRUMENTS)), multiplier=st.sampled_from((1, 10, 50)), magnifier=st.sampled_from((1, 100)))
+    @rule(
+        con_id=st.sampled_from(sorted(INSTRUMENTS)),
+        multiplier=st.sampled_from((1, 10, 50)),
+        magnifier=st.sampled_from((1, 100)),
+    )
     def contract_details(self, con_id, multiplier, magnifier):
         described = msgspec.structs.replace(
             INSTRUMENTS[con_id], multiplier=Decimal(multiplier), price_magnifier=magnifier
@@ -242,7 +250,11 @@ class Books(RuleBasedStateMachine):
     def reverse(self, entry):
         self.apply(
             AssignmentReversed(
-                received_at=self.now, reversal_id=f"R{len(self.facts)}", assignment_id=entry, operator="op", reason="test"
+                received_at=self.now,
+                reversal_id=f"R{len(self.facts)}",
+                assignment_id=entry,
+                operator="op",
+                reason="test",
             )
         )
 
@@ -319,4 +331,4 @@ class Books(RuleBasedStateMachine):
 
 examples = os.environ.get("FILLBOOK_HYPOTHESIS_EXAMPLES")
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=int(examples) if examples else 40, stateful_step_count=30)
+TestBooks.settings = settings(max_examples=int(examples) if examples else 200, stateful_step_count=30)

@@ -5,8 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from engine.core.events import AssignmentLeg, AssignmentMade, AssignmentReversed, Bust, Commission, ExecutionMove, Fill
-from engine.core.events import InstrumentDescribed, OrderUpdate
+from engine.core.events import (
+    AssignmentLeg,
+    AssignmentMade,
+    AssignmentReversed,
+    Bust,
+    Commission,
+    ExecutionMove,
+    Fill,
+    InstrumentDescribed,
+    OrderUpdate,
+)
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import BAG_CON_ID, Instrument
 from engine.state.fold import fold
@@ -15,7 +24,9 @@ from engine.state.ledger import Ledger
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 AAPL = Instrument(con_id=265598, symbol="AAPL", currency="USD")
 MSFT = Instrument(con_id=272093, symbol="MSFT", currency="USD")
-ES = Instrument(con_id=495512552, symbol="ES", sec_type="FUT", currency="USD", multiplier=Decimal(50), expiry="20260320")
+ES = Instrument(
+    con_id=495512552, symbol="ES", sec_type="FUT", currency="USD", multiplier=Decimal(50), expiry="20260320"
+)
 VOD = Instrument(con_id=1001, symbol="VOD", currency="GBP")
 EURCHF = Instrument(con_id=12087802, symbol="EUR", sec_type="CASH", currency="CHF")
 BTC = Instrument(con_id=479624278, symbol="BTC", sec_type="CRYPTO", currency="USD")

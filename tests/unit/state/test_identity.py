@@ -278,6 +278,8 @@ def test_currency_pairs_move_two_currencies_and_stay_out_of_the_net_comparison()
 def test_the_ledger_refuses_facts_out_of_order():
     desk = Desk()
     desk.fill("1.01", 1, 1)
-    fill = Fill(received_at=at(0), account="DU1", exec_id="2.01", instrument=AAPL, quantity=Decimal(1), price=Decimal(1))
+    fill = Fill(
+        received_at=at(0), account="DU1", exec_id="2.01", instrument=AAPL, quantity=Decimal(1), price=Decimal(1)
+    )
     with pytest.raises(AssertionError):
         desk.ledger.apply(1, fill)
