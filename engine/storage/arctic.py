@@ -341,7 +341,7 @@ def _stamp(moment: datetime | None) -> pd.Timestamp | None:
 def _shaped(data: pd.DataFrame, table: Table, columns: Sequence[str] | None) -> pd.DataFrame:
     """Stored rows in the table's present shape: columns that a former version did not store come as unknown."""
     wanted = list(table.columns) if columns is None else list(columns)
-    if data.empty and not isinstance(data.index, pd.DatetimeIndex):
+    if data.empty:  # ArcticDB gives an empty frame back with dtypes of its own
         return empty_frame(table, columns)
     for name in wanted:
         if name not in data.columns:

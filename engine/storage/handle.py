@@ -36,16 +36,8 @@ _MAP_UNIT: Final = 512_000
 
 _registry: dict[str, Handle] = {}
 _registry_lock: Final = threading.Lock()
-_FATAL: Final = (
-    "MDB_MAP_FULL",
-    "map_full",
-    "map is full",
-    "mdb_txn_commit",
-    "MDB_BAD_TXN",
-    "MDB_PANIC",
-    "MDB_CORRUPTED",
-    "No space left",
-)
+_FATAL: Final = ("lmdb", "mdb_", "brokenpromise", "no space left", "input/output error")
+"""Marks of an error that came out of LMDB itself, in small letters; any of them may stand for a failed commit."""
 _PROBE_TIMEOUT_S: Final = 2.0
 
 
@@ -72,13 +64,14 @@ def prepare_arctic() -> Any:
 
     ``VersionMap.ReloadInterval`` 0: a reader sees at once what another process wrote (default: up to two seconds late).
     ``StorageLock.WaitMs`` 10: the first listing of a library takes milliseconds, not a second. The wait is for stores
-    that make writes visible late; neither LMDB nor today's S3 does.
+    that make writes visible late; neither LMDB nor today's S3 does. Its warnings (each empty snapshot is one) stay silent.
     """
     import arcticdb
-    from arcticdb.config import set_config_int
+    from arcticdb.config import set_config_int, set_log_level
 
     set_config_int("VersionMap.ReloadInterval", 0)
     set_config_int("StorageLock.WaitMs", 10)
+    set_log_level("ERROR")
     return arcticdb
 
 
@@ -165,7 +158,7 @@ class Handle:
             return call()
         except Exception as error:  # ArcticDB raises many kinds, even UnicodeDecodeError for a full map
             reason = f"{type(error).__name__}: {_one_line(error)}"
-            if self.path is not None and (isinstance(error, UnicodeDecodeError) or any(m in reason for m in _FATAL)):
+            if self.path is not None and (isinstance(error, UnicodeDecodeError) or _is_fatal(reason)):
                 self._bury(reason)
             raise StoreUnavailable(f"cannot {act} {self.place}: {reason}") from error
 
@@ -216,6 +209,7 @@ class Handle:
         Raises:
             StoreUnavailable: There is not enough room; nothing was written.
         """
+        self.check_place()
         if self.path is None:
             return
         file = self.path / library / "data.mdb"
@@ -282,6 +276,10 @@ def s3_endpoint(uri: str) -> Endpoint | None:
         return None
     port = dict(parse_qsl(query)).get("port", "")
     return Endpoint(host, int(port) if port.isdigit() else None, scheme == "s3s", bucket)
+
+
+def _is_fatal(reason: str) -> bool:
+    return any(mark in reason.lower() for mark in _FATAL)
 
 
 def _one_line(error: BaseException) -> str:

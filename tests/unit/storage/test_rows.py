@@ -54,30 +54,30 @@ CONTRACT = [
     (
         FILLS,
         (
-            "fill_id order_ref symbol qty price timestamp account con_id local_symbol sec_type currency multiplier exchange side"
-            " perm_id order_id client_id commission commission_currency commission_status ib_realized_pnl realized_pnl source"
-            " supersedes"
+            "fill_id order_ref symbol qty price timestamp account con_id local_symbol sec_type currency"
+            " multiplier exchange side perm_id order_id client_id commission commission_currency"
+            " commission_status ib_realized_pnl realized_pnl source supersedes"
         ),
     ),
     (
         ORDERS,
         (
-            "order_ref symbol side qty status timestamp account con_id perm_id order_id client_id order_type limit_price filled"
-            " remaining avg_fill_price message"
+            "order_ref symbol side qty status timestamp account con_id perm_id order_id client_id order_type"
+            " limit_price filled remaining avg_fill_price message"
         ),
     ),
     (
         POSITIONS,
         (
-            "symbol qty avg_cost realized_pnl unrealized_pnl account con_id local_symbol sec_type currency multiplier commission"
-            " market_price timestamp"
+            "symbol qty avg_cost realized_pnl unrealized_pnl account con_id local_symbol sec_type currency"
+            " multiplier commission market_price timestamp"
         ),
     ),
     (
         table_for("portfolio", "DU1/ES"),
         (
-            "symbol account con_id local_symbol sec_type currency strategy qty avg_cost realized_pnl unrealized_pnl broker_qty"
-            " broker_avg_cost residual_qty status run_id timestamp"
+            "symbol account con_id local_symbol sec_type currency strategy qty avg_cost realized_pnl"
+            " unrealized_pnl broker_qty broker_avg_cost residual_qty status run_id timestamp"
         ),
     ),
     (table_for("reconciliations", "runs"), "run_id status accounts positions breaks duration_ms reason"),
@@ -301,8 +301,8 @@ def test_a_position_row_keeps_fees_and_cash_of_every_currency():
         account="DU1",
         instrument_key=1,
         quantity=Decimal(10),
-        open_cost=Decimal("1000"),
-        avg_cost=Decimal("100"),
+        open_cost=Decimal(1000),
+        avg_cost=Decimal(100),
         realized_pnl=Decimal("3.5"),
         fees={"USD": Decimal("1.05"), "EUR": Decimal("0.5")},
         fees_pending=1,
@@ -332,7 +332,8 @@ def test_a_position_of_an_unknown_instrument_with_pending_fees_has_an_unknown_co
 def test_the_assignment_journal_has_a_row_per_leg_move_and_reversal():
     instrument = Instrument(con_id=1, symbol="AAPL", currency="USD")
     made = AssignmentMade(
-        received_at=T0, assignment_id="A1", account="DU1", instrument=instrument, operator="ann", reason="manual", effective_at=T0,
+        received_at=T0, assignment_id="A1", account="DU1", instrument=instrument, operator="ann", reason="manual",
+        effective_at=T0,
         legs=(AssignmentLeg(strategy="ALPHA", quantity=Decimal(30), price=Decimal("1.5")),),
         moves=(ExecutionMove(exec_id="x.01", from_strategy="UNASSIGNED", to_strategy="BETA"),),
     )  # fmt: skip
