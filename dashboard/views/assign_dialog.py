@@ -24,6 +24,7 @@ from dashboard.theme import escape, quantity_text
 from engine.errors import BadRequest
 
 LINES: Final = 6
+NOBODY: Final = "(nobody)"
 AUTOMATIC, MARK, COST, TYPED = "Automatic", "Broker's mark", "Broker's cost", "Typed"
 SOURCES: Final = {AUTOMATIC: "", MARK: "mark", COST: "broker_cost", TYPED: "typed"}
 """Words on the screen -> the engine's name of a price source; automatic: execution, broker's implied cost, mark."""
@@ -57,7 +58,7 @@ class AssignDialog(Viewer):
         self._request_id = ""
         self.head, self.hints, self.sum, self.preview, self.outcome = text(), text(), text(), text(), text()
         self.strategies = [
-            pmui.AutocompleteInput(label=f"Strategy {i + 1}", options=[], restrict=False, size="small", width=250)
+            pmui.Select(label=f"Strategy {i + 1}", options=[NOBODY], value=NOBODY, size="small", width=250)
             for i in range(LINES)
         ]
         self.quantities = [pmui.TextInput(label=f"Quantity {i + 1}", size="small", width=150) for i in range(LINES)]
@@ -130,7 +131,9 @@ class AssignDialog(Viewer):
         ) or notice("info", "No owner can be suggested.")
         for number in range(LINES):
             owner = owners[number] if number < len(owners) else None
-            self.strategies[number].param.update(options=known, value=str(owner["strategy"]) if owner else "")
+            self.strategies[number].param.update(
+                options=[NOBODY, *known], value=str(owner["strategy"]) if owner else NOBODY
+            )
             self.quantities[number].value = _plain(owner.get("quantity")) if owner else ""
             self.lines[number].visible = number < max(2, len(owners))
         self.reason.value = ""
@@ -173,7 +176,8 @@ class AssignDialog(Viewer):
         """
         out: dict[str, Decimal] = {}
         for strategy, amount in zip(self.strategies, self.quantities, strict=True):
-            name, words = (strategy.value or "").strip(), (amount.value or "").strip()
+            name = "" if strategy.value == NOBODY else strategy.value
+            words = (amount.value or amount.value_input or "").strip()
             if not name and not words:
                 continue
             if not name or not words:
@@ -242,7 +246,8 @@ class AssignDialog(Viewer):
             self.outcome.object = notice("error", result)
             self.confirm.disabled = False
             return
-        self.desk.say(f"Assigned as {getattr(result, 'id', None) or result.assignment_id}; it can be reversed under Assignments.", "success")
+        name = getattr(result, "id", None) or result.assignment_id
+        self.desk.say(f"Assigned as {name}; it can be reversed under Assignments.", "success")
         self.on_done()
         self._next()
 

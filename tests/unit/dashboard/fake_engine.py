@@ -102,15 +102,14 @@ class FakeBooks:
         story = [("PendingSubmit", 0), ("Submitted", 0)]
         parts = rng.choice((1, 2, 4)) if kind != "FUT" else 1
         share = qty / parts
-        for i in range(parts):
-            story.append(("Filled" if i == parts - 1 else "PartiallyFilled", share * (i + 1)))
+        story += [("Filled" if i == parts - 1 else "PartiallyFilled", share * (i + 1)) for i in range(parts)]
         if number % 9 == 0:
             story = [("PendingSubmit", 0), ("Rejected", 0)]
         if number % 29 == 0:
             story = story[:2]
         when = at
         for status, filled in story:
-            self.order_rows.append(  # noqa: PERF401
+            self.order_rows.append(
                 order
                 | {
                     "status": status,

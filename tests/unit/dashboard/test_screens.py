@@ -249,7 +249,7 @@ async def test_several_residuals_are_taken_one_after_the_other(engine, open_shel
 async def test_a_split_that_makes_no_sense_is_refused_in_words(open_shell, strategies, quantities, words):
     dialog = AssignDialog(open_shell().desk, on_done=lambda: None)
     for widget, value in zip(dialog.strategies, strategies, strict=False):
-        widget.value = value
+        widget.param.update(options=["(nobody)", "ALPHA"], value=value)
     for widget, value in zip(dialog.quantities, quantities, strict=False):
         widget.value = value
     with pytest.raises(BadRequest, match=words):
