@@ -7,6 +7,7 @@ any event loop: what has to happen on the manager's own loop is handed over to i
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from engine.broker.absent import AbsentBroker
 from engine.clock import SystemClock
 from engine.desk.assignments import AssignmentDesk
 from engine.desk.reconciler import Reconciler
+from engine.errors import BrokerUnavailable
 from engine.office.access import Access
 from engine.office.backoffice import BackOffice
 from engine.office.equity import EquityLog
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed
     from engine.ports import Broker, Clock
     from engine.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class PortfolioManager:
@@ -83,6 +87,7 @@ class PortfolioManager:
         self._past = Past(room)
         self._verifier = Verifier(room)
         self._task: asyncio.Task[None] | None = None
+        self._runs: set[asyncio.Task[Any]] = set()
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> PortfolioManager:
@@ -101,7 +106,12 @@ class PortfolioManager:
         broker = IbBroker(settings, sink=room.intake.put, clock=clock)
         manager = cls(settings, room, broker, clock)
         manager._task = asyncio.create_task(broker.run(), name="broker")
-        await broker.settled.wait()
+        settled = asyncio.create_task(broker.settled.wait())
+        await asyncio.wait({manager._task, settled}, return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
+        if manager._task.done():
+            await asyncio.to_thread(room.close)
+            manager._task.result()
         return manager
 
     async def close(self) -> None:
@@ -110,6 +120,7 @@ class PortfolioManager:
         Raises:
             StorageError: The journal's disk still refuses facts that were put.
         """
+        await asyncio.gather(*self._runs, return_exceptions=True)
         if self._task is not None:
             await self.broker.stop()  # type: ignore[attr-defined]
             await self._task
@@ -120,6 +131,19 @@ class PortfolioManager:
         if asyncio.get_running_loop() is self._home or not self._home.is_running():
             return await act
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(act, self._home))
+
+    async def _show_anew(self) -> None:
+        """Let the reconciled table follow an act, behind the caller's back; without IB it follows when IB is back."""
+        if not self.broker.available:
+            return
+        run = asyncio.create_task(self.reconciler.run("after an act"), name="reconciliation after an act")
+        self._runs.add(run)
+        run.add_done_callback(self._run_ended)
+
+    def _run_ended(self, run: asyncio.Task[Any]) -> None:
+        self._runs.discard(run)
+        if not run.cancelled() and isinstance(error := run.exception(), BrokerUnavailable):
+            log.info("the table was not made anew after an act: %s", error)
 
     # ---------------------------------------------------------------------------------------------------- intake
 
@@ -302,6 +326,7 @@ class PortfolioManager:
             request_id=request_id,
         )
         made: AssignmentMade = await self._here(self.desk.assign(account, con_id, request))
+        await self._here(self._show_anew())
         return made
 
     async def reverse_assignment(self, assignment_id: str, *, operator: str, reason: str) -> AssignmentReversed:
@@ -312,6 +337,7 @@ class PortfolioManager:
         """
         self.access.check("reverse", operator, f"{assignment_id} {reason}")
         done: AssignmentReversed = await self._here(self.desk.reverse(assignment_id, operator=operator, reason=reason))
+        await self._here(self._show_anew())
         return done
 
     async def note_break(self, break_id: str, owner: str, note: str, operator: str) -> None:
