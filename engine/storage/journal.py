@@ -84,7 +84,8 @@ class SqliteJournal:
         clock: Dates the checkpoints; the system's by default.
 
     Attributes:
-        damage: What was found damaged when the journal was opened, for the operator; empty for a sound journal.
+        damage: What was found damaged when the journal was opened, or deleted since, for the operator; empty for a sound
+            journal.
 
     Raises:
         JournalFull: The file cannot be created or opened.
@@ -100,6 +101,7 @@ class SqliteJournal:
         self._next = self._file.head() + 1
         self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
         self._held: _Submission | None = None
+        self._swapping = threading.Lock()
         self._closed = False
         self._failing = ""
         self._commit_ms: deque[float] = deque(maxlen=2000)
@@ -169,6 +171,8 @@ class SqliteJournal:
         started = time.perf_counter()
         try:
             blob = encode_facts(facts)
+            if not self._file.check_place():
+                self._write_again()
             self._file.append(GroupRow(first, len(facts), zlib.crc32(blob), blob))
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers hear of it and the thread goes on
             self._refuse(taken, error)
@@ -193,6 +197,13 @@ class SqliteJournal:
         for submission in taken:
             if submission.future.set_running_or_notify_cancel():
                 submission.future.set_exception(refusal)
+
+    def _write_again(self) -> None:
+        """Bring a deleted journal back from what is still open; nothing that was acknowledged is lost by it."""
+        with self._swapping:
+            self._file = self._file.written_again()
+        self.damage = f"journal {self.path} was deleted under the engine; it was written again, whole"
+        log.error("%s", self.damage)
 
     def _resume(self) -> None:
         """After a refusal: a commit may have reached the disk although its fsync failed; its numbers are taken."""
@@ -225,7 +236,8 @@ class SqliteJournal:
         """
         found: Group = []
         while len(found) < limit:
-            rows = self._file.groups(found[-1][0] if found else after, 16)
+            with self._swapping:
+                rows = self._file.groups(found[-1][0] if found else after, 16)
             if not rows:
                 break
             for row in rows:

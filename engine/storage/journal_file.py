@@ -54,6 +54,8 @@ class JournalFile:
         except BaseException:
             self._db.close()
             raise
+        found = path.stat()
+        self._inode = (found.st_dev, found.st_ino)
 
     @classmethod
     def open(cls, path: Path) -> tuple[JournalFile, str]:
@@ -128,6 +130,56 @@ class JournalFile:
         text = f"{wrong}; it was set aside as {aside.name}, {rows} groups were carried over, {unread} could not be read"
         log.error("%s", text)
         return fresh, text
+
+    def check_place(self) -> bool:
+        """Notice that the file was taken away under us: SQLite would go on writing into a file without a name.
+
+        Returns:
+            False when the file is gone.
+
+        Raises:
+            JournalFull: Another file stands in its place, or the folder is out of reach.
+        """
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise JournalFull(f"journal {self.path} is out of reach: {error.strerror}") from error
+        if (found.st_dev, found.st_ino) != self._inode:
+            raise JournalFull(f"journal {self.path} was replaced by another file")
+        return True
+
+    def written_again(self) -> JournalFile:
+        """The whole journal in a new file under its name, after the file was deleted: what is open can still be read.
+
+        It is written under another name first. Closing a deleted database removes write-ahead files by name, and those
+        would be the new one's.
+
+        Returns:
+            The new file; this one is closed.
+
+        Raises:
+            OSError: The folder is gone too and cannot be made.
+            sqlite3.Error: The disk refused.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_name(self.path.name + ".again")
+        _remove(beside)
+        fresh = JournalFile(beside)
+        after = 0
+        while rows := self.groups(after, 16):
+            for row in rows:
+                fresh.append(row)
+                after = row.first + row.size - 1
+        for seq, blob, _crc, made_at in reversed(self.checkpoints()):
+            fresh.put_checkpoint(seq, blob, made_at)
+        fresh.lift_head(self.head())
+        fresh.close()
+        self.close()
+        _remove(self.path)
+        beside.rename(self.path)
+        return JournalFile(self.path)
 
     # ------------------------------------------------------------------------------------------------- groups
 
@@ -217,6 +269,11 @@ class JournalFile:
         """Let go of the file; SQLite folds the write-ahead file in."""
         with self._lock:
             self._db.close()
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def group_damage(row: GroupRow) -> str:

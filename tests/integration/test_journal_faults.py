@@ -1,6 +1,7 @@
 """The journal on a bad day: kills, damage, a full disk, many threads."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -264,6 +265,42 @@ def test_a_full_disk_is_refused_loudly_and_works_again_when_there_is_room(small_
 def retried(journal, facts):
     error = journal.submit(facts).exception(60)
     return None if error is not None else journal.head
+
+
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_a_journal_deleted_under_the_engine_is_written_again_whole(tmp_path, whole_folder):
+    path = tmp_path / "data" / "journal.db"
+    journal = SqliteJournal(path)
+    for n in range(1, 61):
+        journal.submit([fill(n)]).result(30)
+    journal.checkpoint(20, b"twenty")
+    journal.prune(20)
+    if whole_folder:
+        shutil.rmtree(path.parent)
+    else:
+        path.unlink()
+    assert journal.submit([fill(61)]).result(30) == 61
+    assert "was deleted under the engine" in journal.damage
+    expected = [(n, fill(n)) for n in range(21, 62)]
+    assert journal.read(0, 1000) == expected
+    saved = tmp_path / "as after a power cut"
+    shutil.copytree(path.parent, saved)
+    journal.close()
+    again = SqliteJournal(saved / path.name)
+    assert (again.damage, again.head) == ("", 61)
+    assert again.read(0, 1000) == expected
+    assert again.latest_checkpoint().blob == b"twenty"
+    again.close()
+
+
+def test_a_journal_replaced_by_another_file_accepts_nothing(tmp_path):
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.submit([fill(1)]).result(30)
+    (tmp_path / "other").write_bytes((tmp_path / "journal.db").read_bytes())
+    (tmp_path / "other").replace(tmp_path / "journal.db")
+    with pytest.raises(JournalFull, match="replaced"):
+        journal.submit([fill(2)]).result(30)
+    journal.close()
 
 
 def test_a_journal_that_cannot_be_made_says_why(tmp_path):
