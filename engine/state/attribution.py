@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
+import msgspec
+
 from engine.core.events import Fill, OrderUpdate, RuleSet
 from engine.core.ids import UNASSIGNED
 
@@ -27,7 +29,7 @@ _SEPARATORS: Final = frozenset(":/|#-_. ")
 _CACHED: Final = 10_000
 
 
-class Claim(NamedTuple):
+class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An order that a message named a strategy for."""
 
     account: str
@@ -164,7 +166,9 @@ class Attribution:
             return
         for place, claim in enumerate(claims):
             if not claim.perm_id and claim.strategy == strategy and _accounts_agree(claim.account, sight.account):
-                claims[place] = claim._replace(perm_id=sight.perm_id, account=sight.account or claim.account)
+                claims[place] = msgspec.structs.replace(
+                    claim, perm_id=sight.perm_id, account=sight.account or claim.account
+                )
                 self._by_perm.setdefault(sight.account, {}).setdefault(sight.perm_id, strategy)
                 return
 

@@ -18,7 +18,7 @@ Progress = tuple[Decimal, Decimal]
 _NOTHING: Final[Progress] = (ZERO, ZERO)
 
 
-class Order(msgspec.Struct, kw_only=True):
+class Order(msgspec.Struct, kw_only=True, gc=False):
     """What is known of one order.
 
     Attributes:

@@ -182,7 +182,9 @@ class Orders:
             recorded_at=self.at,
             strategy=order.strategy,
             order_key=order.key,
-            update=seen if by_broker or executed_at is None else msgspec.structs.replace(seen, status_at=executed_at),
+            update=seen
+            if by_broker or executed_at is None or executed_at == seen.status_at
+            else msgspec.structs.replace(seen, status_at=executed_at),
             status=status,
             filled=filled,
             remaining=remaining,
@@ -206,7 +208,8 @@ class Orders:
         order = Order(key=key_of(seen), strategy=strategy, claimed=claimed, seen=seen)
         if order.key in self.by_key:  # a number used again before its permId is known: the former one keeps its rows
             order.key = f"{order.key}#{self.seq}"
-        order.seen = msgspec.structs.replace(seen, status="", message="", error_code=0, local=False)
+        if seen.status or seen.message or seen.error_code or seen.local:  # these are taken in as a sight's, afterwards
+            order.seen = msgspec.structs.replace(seen, status="", message="", error_code=0, local=False)
         self.add(order)
         return order
 

@@ -283,3 +283,39 @@ def test_the_ledger_refuses_facts_out_of_order():
     )
     with pytest.raises(AssertionError):
         desk.ledger.apply(1, fill)
+
+
+def test_a_price_still_to_be_revised_is_marked_until_its_correction():
+    """F20."""
+    desk = Desk()
+    desk.fill("x.01", 10, 100, strategy="ALPHA", provisional_price=True)
+    assert desk.ledger.fill("DU1", "x").fill.provisional_price
+    desk.fill("x.02", 10, 101, strategy="ALPHA")
+    assert not desk.ledger.fill("DU1", "x").fill.provisional_price
+    assert desk.book().open_cost == 1010
+
+
+def test_a_statement_that_has_only_the_legs_matches_leg_by_leg():
+    """F75: the parent's row is expected to be missing there."""
+    desk = Desk()
+    desk.fill("c.1.01.01", 1, "-1.25", strategy="ALPHA", instrument=BAG)
+    desk.fill("c.1.02.01", 1, 10, strategy="ALPHA")
+    desk.fill("c.1.03.01", -1, "11.25", strategy="ALPHA", instrument=MSFT)
+    before = desk.figures()
+    desk.fill("c.1.02.01", 1, 10, source="flex")
+    desk.fill("c.1.03.01", -1, "11.25", source="flex", instrument=MSFT)
+    assert desk.figures() == before
+    assert desk.kinds() == set()
+
+
+def test_replays_of_other_clients_count_though_nothing_live_told_of_them():
+    """F2, F51, R1, R23: a silent loss is booked by the next replay, once."""
+    desk = Desk(patterns={"ALPHA": ""})
+    for _ in range(2):
+        for client in (1, 2):
+            ref = "ALPHA" if client == 1 else ""
+            desk.fill(
+                f"{client}.01", 10, 100, source="replay", client_id=client, order_id=7, perm_id=client, order_ref=ref
+            )
+    assert desk.ledger.net() == {("DU1", AAPL.con_id): 20}
+    assert desk.quantity() == 10
