@@ -7,7 +7,6 @@ any event loop: what has to happen on the manager's own loop is handed over to i
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from engine.broker.absent import AbsentBroker
 from engine.clock import SystemClock
 from engine.desk.assignments import AssignmentDesk
 from engine.desk.reconciler import Reconciler
-from engine.errors import BrokerUnavailable
 from engine.office.access import Access
 from engine.office.backoffice import BackOffice
 from engine.office.equity import EquityLog
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
     from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed
     from engine.ports import Broker, Clock
     from engine.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 class PortfolioManager:
@@ -87,7 +83,6 @@ class PortfolioManager:
         self._past = Past(room)
         self._verifier = Verifier(room)
         self._task: asyncio.Task[None] | None = None
-        self._runs: set[asyncio.Task[Any]] = set()
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> PortfolioManager:
@@ -120,7 +115,6 @@ class PortfolioManager:
         Raises:
             StorageError: The journal's disk still refuses facts that were put.
         """
-        await asyncio.gather(*self._runs, return_exceptions=True)
         if self._task is not None:
             await self.broker.stop()  # type: ignore[attr-defined]
             await self._task
@@ -131,19 +125,6 @@ class PortfolioManager:
         if asyncio.get_running_loop() is self._home or not self._home.is_running():
             return await act
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(act, self._home))
-
-    async def _show_anew(self) -> None:
-        """Let the reconciled table follow an act, behind the caller's back; without IB it follows when IB is back."""
-        if not self.broker.available:
-            return
-        run = asyncio.create_task(self.reconciler.run("after an act"), name="reconciliation after an act")
-        self._runs.add(run)
-        run.add_done_callback(self._run_ended)
-
-    def _run_ended(self, run: asyncio.Task[Any]) -> None:
-        self._runs.discard(run)
-        if not run.cancelled() and isinstance(error := run.exception(), BrokerUnavailable):
-            log.info("the table was not made anew after an act: %s", error)
 
     # ---------------------------------------------------------------------------------------------------- intake
 
@@ -326,7 +307,7 @@ class PortfolioManager:
             request_id=request_id,
         )
         made: AssignmentMade = await self._here(self.desk.assign(account, con_id, request))
-        await self._here(self._show_anew())
+        self._home.call_soon_threadsafe(self.reconciler.run_behind, "after an act")
         return made
 
     async def reverse_assignment(self, assignment_id: str, *, operator: str, reason: str) -> AssignmentReversed:
@@ -337,7 +318,7 @@ class PortfolioManager:
         """
         self.access.check("reverse", operator, f"{assignment_id} {reason}")
         done: AssignmentReversed = await self._here(self.desk.reverse(assignment_id, operator=operator, reason=reason))
-        await self._here(self._show_anew())
+        self._home.call_soon_threadsafe(self.reconciler.run_behind, "after an act")
         return done
 
     async def note_break(self, break_id: str, owner: str, note: str, operator: str) -> None:

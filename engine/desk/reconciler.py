@@ -86,6 +86,7 @@ class Reconciler:
         self._good: dict[str, tuple[Confirmed, Picture]] = {}
         self._current: asyncio.Task[ReconcileResult] | None = None
         self._next: asyncio.Task[ReconcileResult] | None = None
+        self._behind: asyncio.Future[ReconcileResult] | None = None
         self._table = ReconciledTable()
         self._counter = 0
         self._untold: list[BreakChange] = []
@@ -156,6 +157,12 @@ class Reconciler:
             self._next = asyncio.create_task(self._after(self._current, reason), name="reconciliation")
             self._next.add_done_callback(_retrieve)
         return await asyncio.shield(self._next)
+
+    def run_behind(self, reason: str) -> None:
+        """Run without anybody waiting, so that the table follows an act; not while IB is away. Call it on the loop."""
+        if self._broker.available:
+            self._behind = asyncio.ensure_future(self.run(reason))
+            self._behind.add_done_callback(_retrieve)
 
     async def settle(self, reason: str, *, deadline_s: float) -> ReconcileResult:
         """Run until nothing is settling any more (for a command that runs once), or the deadline passed.
@@ -345,7 +352,7 @@ class Reconciler:
         return book
 
 
-def _retrieve(task: asyncio.Task[ReconcileResult]) -> None:
+def _retrieve(task: asyncio.Future[ReconcileResult]) -> None:
     """Look at the exception of a run whose callers all went away, so that asyncio does not call it unseen."""
     if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, BrokerUnavailable):
         log.error("reconciliation failed", exc_info=error)
