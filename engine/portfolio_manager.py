@@ -126,6 +126,11 @@ class PortfolioManager:
             return await act
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(act, self._home))
 
+    def _follow(self) -> None:
+        """Let the reconciled table follow an act."""
+        if self._home.is_running():
+            self._home.call_soon_threadsafe(self.reconciler.run_behind, "after an act")
+
     # ---------------------------------------------------------------------------------------------------- intake
 
     async def process_fill(self, strategy: str, trade: object, fill: object) -> None:
@@ -307,7 +312,7 @@ class PortfolioManager:
             request_id=request_id,
         )
         made: AssignmentMade = await self._here(self.desk.assign(account, con_id, request))
-        self._home.call_soon_threadsafe(self.reconciler.run_behind, "after an act")
+        self._follow()
         return made
 
     async def reverse_assignment(self, assignment_id: str, *, operator: str, reason: str) -> AssignmentReversed:
@@ -318,7 +323,7 @@ class PortfolioManager:
         """
         self.access.check("reverse", operator, f"{assignment_id} {reason}")
         done: AssignmentReversed = await self._here(self.desk.reverse(assignment_id, operator=operator, reason=reason))
-        self._home.call_soon_threadsafe(self.reconciler.run_behind, "after an act")
+        self._follow()
         return done
 
     async def note_break(self, break_id: str, owner: str, note: str, operator: str) -> None:
