@@ -3,6 +3,7 @@
 - The checkpoint gives the ledger at one sequence; the books thread then takes every fact after it from the journal.
 - While the tail is applied, records of symbols whose stored progress is behind go to the outbox again, so a crash between
   two symbols' writes heals by itself; what a symbol already has is skipped.
+- A store that was lost, or put back from an older copy, gets from the books' memory what a checkpoint says it once had.
 - With neither checkpoint nor a whole journal (a lost data directory) the store's own rows are turned back into facts.
 """
 
@@ -156,6 +157,23 @@ def _renumbered(rows: list[tuple[int, int, AnyFact]]) -> list[tuple[int, AnyFact
         last = max(seq, last + 1)
         numbered.append((last, fact))
     return numbered
+
+
+def behind(ledger: Ledger, progress: Mapping[Symbol, int]) -> dict[Symbol, int]:
+    """Symbols that lack records which the books remember: the store was lost or replaced while nobody looked.
+
+    Args:
+        ledger: As recovered, before the journal's tail; the store must have everything up to it.
+        progress: Symbol -> sequence up to which the store has it.
+
+    Returns:
+        Symbol -> sequence that the store still has (-1 for nothing); one more than necessary does no harm.
+    """
+    newest: dict[Symbol, int] = {}
+    for strategy in ledger.strategies():
+        newest["fills", strategy] = max((p.seq for p in ledger.positions(strategy=strategy)), default=-1)
+        newest["orders", strategy] = max((o.seq for o in ledger.orders(strategy=strategy)), default=-1)
+    return {symbol: progress.get(symbol, -1) for symbol, seq in newest.items() if progress.get(symbol, -1) < seq}
 
 
 def refill(ledger: Ledger, lost: Mapping[Symbol, int]) -> Batch:

@@ -20,7 +20,7 @@ from engine.pipeline.frames import FrameQueue
 from engine.pipeline.intake import Intake
 from engine.pipeline.keeper import BookKeeper
 from engine.pipeline.outbox import Batch, Outbox
-from engine.pipeline.recovery import recover, refill
+from engine.pipeline.recovery import behind, recover, refill
 from engine.pipeline.writer import StoreWriter
 from engine.storage import open_store
 from engine.storage.housekeeping import Housekeeper
@@ -103,7 +103,12 @@ class BookRoom:
         self.outbox = Outbox()
         self.frames = FrameQueue(self.clock)
         self.keeper = BookKeeper(ledger, self.journal, self.outbox)
-        self.outbox.resume_from(self.store.progress())
+        progress = self.store.progress()
+        self.outbox.resume_from(progress)
+        lost = behind(ledger, progress)
+        if lost:
+            log.warning("the store lacks rows of %d symbols; they are written again from the books", len(lost))
+            self.outbox.give_back(refill(ledger, lost))
         self.writer = StoreWriter(
             self.store,
             self.outbox,
@@ -115,6 +120,8 @@ class BookRoom:
             flush_every_s=self.settings.flush_every_s,
         )
         self.writer.refill = self._refill
+        if lost:
+            self.writer.stored_seq = 0  # nobody may take the store for complete before that is written
         self.writer.dirty |= set(ledger.strategies())
         self.intake = Intake(self.journal, self.keeper)
         self.checkpointer = Checkpointer(self.keeper, self.writer, self.journal, self.clock)

@@ -1,0 +1,117 @@
+"""What comes back when half of what keeps the books is lost: the store, or the journal."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.core.events import AssignmentLeg, AssignmentMade, Commission, Fill, OrderUpdate
+from engine.core.instrument import Instrument
+from engine.portfolio_manager import PortfolioManager
+from engine.settings import Settings
+
+APPLE = Instrument(con_id=265598, symbol="AAPL", currency="USD")
+START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+FIGURES = ["strategy", "account", "con_id", "qty", "avg_cost", "realized_pnl", "commission"]
+
+
+def facts(first: int, count: int):
+    for number in range(first, first + count):
+        at = START + timedelta(seconds=number)
+        exec_id = f"0000aaaa.{number:08x}.01.01"
+        strategy = ("ALPHA", "BETA")[number % 2]
+        common = {
+            "received_at": at,
+            "account": "DU1234567",
+            "perm_id": 100 + number,
+            "order_id": number,
+            "client_id": 5,
+        }
+        yield OrderUpdate(**common, strategy=strategy, side="BUY", status="Submitted", quantity=Decimal(10))
+        yield Fill(
+            **common,
+            exec_id=exec_id,
+            instrument=APPLE,
+            quantity=Decimal(10 if number % 3 else -7),
+            price=Decimal("100.01") + number,
+            executed_at=at,
+            strategy=strategy,
+        )
+        yield Commission(received_at=at, exec_id=exec_id, amount=Decimal("0.35"), currency="USD")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data_dir=str(tmp_path / "data"), lmdb_map_gb=0.5, housekeeping_every_s=0.0, demo=False)
+
+
+async def submit(settings, new):
+    manager = await PortfolioManager.open(settings)
+    try:
+        if new:
+            await manager.submit(list(new))
+        return manager.positions()[FIGURES], manager.fills(), manager.orders(), manager.verify()
+    finally:
+        await manager.close()
+
+
+def same(left, right):
+    assert left.sort_values(FIGURES[:3]).to_dict("records") == right.sort_values(FIGURES[:3]).to_dict("records")
+
+
+async def test_a_lost_store_is_written_again_from_checkpoint_and_journal(settings):
+    books, fills, orders, _ = await submit(settings, facts(1, 12))
+    shutil.rmtree(Path(settings.data_dir) / "arctic")
+    again, same_fills, same_orders, differences = await submit(settings, [])
+    same(again, books)
+    assert len(same_fills) == len(fills) == 12
+    assert len(same_orders) == len(orders) == 12
+    assert differences.empty
+
+
+async def test_a_store_put_back_from_an_older_copy_gets_what_it_lacks(settings, tmp_path):
+    await submit(settings, facts(1, 4))
+    shutil.copytree(Path(settings.data_dir) / "arctic", tmp_path / "copy")
+    books, fills, _, _ = await submit(settings, facts(5, 8))
+    shutil.rmtree(Path(settings.data_dir) / "arctic")
+    shutil.copytree(tmp_path / "copy", Path(settings.data_dir) / "arctic")
+    again, same_fills, _, differences = await submit(settings, [])
+    same(again, books)
+    assert len(same_fills) == len(fills) == 12
+    assert differences.empty
+
+
+async def test_a_lost_journal_leaves_books_that_the_store_alone_brings_back(settings):
+    books, _, _, _ = await submit(settings, facts(1, 12))
+    for file in Path(settings.data_dir).glob("journal.sqlite*"):
+        file.unlink()
+    again, fills, _, differences = await submit(settings, [])
+    same(again, books)
+    assert len(fills) == 12
+    assert differences.empty
+    # And it goes on from there, without a number used twice.
+    _, more, _, differences = await submit(settings, facts(13, 2))
+    assert len(more) == 14
+    assert differences.empty
+
+
+async def test_what_both_losses_leave_includes_an_assignment(settings):
+    made = AssignmentMade(
+        received_at=START + timedelta(minutes=5),
+        assignment_id="A-1",
+        account="DU1234567",
+        instrument=APPLE,
+        legs=(AssignmentLeg(strategy="ALPHA", quantity=Decimal(3), price=Decimal(99)),),
+        operator="somebody",
+        reason="found",
+        effective_at=START + timedelta(minutes=5),
+    )
+    books, _, _, _ = await submit(settings, [*facts(1, 4), made])
+    shutil.rmtree(Path(settings.data_dir) / "arctic")
+    again, _, _, differences = await submit(settings, [])
+    same(again, books)
+    assert differences.empty
