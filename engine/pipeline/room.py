@@ -25,7 +25,7 @@ from engine.pipeline.writer import StoreWriter
 from engine.storage import open_store
 from engine.storage.housekeeping import Housekeeper
 from engine.storage.journal import SqliteJournal
-from engine.storage.lock import WriterLock
+from engine.storage.lock import StoreOwner, WriterLock
 from engine.storage.rows import (
     assignment_columns,
     fact_columns,
@@ -80,6 +80,7 @@ class BookRoom:
             opened.callback(self.lock_file.release)
             self.store = open_store(settings.arctic_location, map_gb=settings.lmdb_map_gb)
             opened.callback(self.store.close)
+            self.owner = StoreOwner(self.store, clock) if settings.arctic_location.startswith("s3") else None
             self.journal = SqliteJournal(data / "journal.sqlite", clock=clock)
             opened.callback(self.journal.close)
             found = recover(self.journal, self.store, settings.strategy_patterns())
@@ -132,6 +133,8 @@ class BookRoom:
             keep_snapshots_days=self.settings.keep_snapshots_days,
         )
         self.writer.between += [self.checkpointer, self.housekeeper]
+        if self.owner is not None:
+            self.writer.between.append(self.owner.beat)
 
     def _start(self) -> None:
         self.journal.on_group = self.keeper.offer
@@ -195,6 +198,7 @@ class BookRoom:
         self.keeper.stop(timeout_s)
         if self.writer.stop(timeout_s):
             self.checkpointer.final()
+            self._give_up_ownership()
         else:
             log.error("ArcticDB did not take everything; the next start continues from the journal")
         self.journal.close()
@@ -202,3 +206,11 @@ class BookRoom:
         self.lock_file.release()
         if trouble is not None:
             raise trouble
+
+    def _give_up_ownership(self) -> None:
+        if self.owner is None:
+            return
+        try:
+            self.owner.release()
+        except StorageError as error:
+            log.warning("the store's owner record could not be released, it goes stale by itself: %s", error)

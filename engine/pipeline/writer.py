@@ -15,7 +15,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import StorageError
+from engine.errors import StorageError, StoreLocked
 from engine.pipeline.outbox import Batch, Symbol
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class StoreWriter:
         self._flushed = threading.Condition()
         self._positions_at = 0.0
         self._moved = False
+        self._remote = not store.uri.startswith("lmdb")
         self.dirty: set[str] = set()
         self.stored_seq = keeper.seq
         self.failure: BaseException | None = None
@@ -145,6 +146,8 @@ class StoreWriter:
     def _between(self, act: Callable[[], None]) -> None:
         try:
             act()
+        except StoreLocked:
+            raise  # another engine writes there now: this thread must end, the facts stay in the journal
         except StorageError as error:
             self._note_trouble(error)
 
@@ -164,6 +167,8 @@ class StoreWriter:
         try:
             if self.trouble:
                 batch = self._come_back(batch)
+            elif batch.empty and not self._remote:
+                self._store.check()  # an idle store that was deleted or fell ill is noticed within a second
             self._store_rows(batch)
             if self.dirty and (final or started - self._positions_at >= _POSITIONS_EVERY_S):
                 self._store_positions(batch.seq)
