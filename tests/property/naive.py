@@ -7,6 +7,7 @@ average cost in exact decimals, where a partial close takes a share of the cost 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Context, Decimal
 
 from engine.core.events import (
@@ -34,6 +35,7 @@ class Book:
     fees: dict = field(default_factory=dict)
     pending: int = 0
     fills: int = 0
+    last: datetime | None = None
 
     def trade(self, quantity, value):
         self.fills += 1
@@ -52,7 +54,7 @@ class Book:
         self.open_cost = BIG.add(self.open_cost, BIG.multiply(quantity, value))
 
     def figures(self):
-        return (self.quantity, self.open_cost, self.realized, self.cash, self.fees, self.pending, self.fills)
+        return (self.quantity, self.open_cost, self.realized, self.cash, self.fees, self.pending, self.fills, self.last)
 
 
 def executions(facts):
@@ -150,9 +152,10 @@ def recount(facts):
 
 def _fold(found):
     book = Book()
-    for _, quantity, value, void, (amount, currency) in sorted(found, key=lambda line: line[0]):
+    for place, quantity, value, void, (amount, currency) in sorted(found, key=lambda line: line[0]):
         if not void:
             book.trade(quantity, value)
+            book.last = place[0]
         if amount is None:
             book.pending += 1
         else:

@@ -292,6 +292,7 @@ class Books(RuleBasedStateMachine):
                 p.fees,
                 p.fees_pending,
                 p.fills,
+                p.last_fill_at,
             )
             for p in self.ledger.positions()
         }
