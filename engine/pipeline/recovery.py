@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.core.events import AnyFact, Bust, Commission
+from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed, Bust, Commission, InstrumentDescribed
 from engine.core.ids import split_exec_id
 from engine.pipeline.outbox import Batch
 from engine.state.ledger import Ledger
@@ -199,8 +199,33 @@ def refill(ledger: Ledger, lost: Mapping[Symbol, int]) -> Batch:
                 rows += [step for step in ledger.timeline(order.order_key) if step.seq > have]
             rows.sort(key=lambda r: r.seq)  # type: ignore[attr-defined]
         elif library == "assignments":
-            rows += [(ledger.seq, entry) for entry in ledger.assignments()]
+            rows += [(ledger.seq, entry) for entry in _journal(ledger)]
+        elif library == "facts":
+            rows += [(ledger.seq, fact) for fact in _kept(ledger) if type(fact).__struct_config__.tag == symbol]
         if rows:
             batch.rows[library, symbol] = rows
     batch.dirty = set(ledger.strategies())
     return batch
+
+
+def _journal(ledger: Ledger) -> list[AssignmentMade | AssignmentReversed]:
+    """Assignments and their reversals, in the order of their making."""
+    entries = [*ledger.assignments(), *ledger.reversed_ids.values()]
+    return sorted(entries, key=lambda entry: entry.received_at)
+
+
+def _kept(ledger: Ledger) -> list[AnyFact]:
+    """What the books remember of the kinds that are stored whole."""
+    now = ledger.at
+    assert now is not None, "a store lost something, so there was a fact"
+    described = [InstrumentDescribed(instrument=i, received_at=now) for i in ledger.instruments()]
+    return [
+        *described,
+        *ledger.rates.values(),
+        *ledger.rules(),
+        *ledger.break_notes.values(),
+        *_journal(ledger),
+        *ledger.quarantine.values(),
+        *ledger.connections,
+        *ledger.audit,
+    ]
