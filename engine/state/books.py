@@ -84,9 +84,9 @@ class Holding(Book[Execution]):
         return {currency: total for currency, (total, _) in self._paid.items()}
 
     def bearers(self) -> Iterator[Execution]:
-        """Executions whose fee belongs here."""
+        """Executions whose fee belongs here, in an order that a restart does not change."""
         yield from self.lines
-        yield from self.voided
+        yield from sorted(self.voided, key=lambda execution: execution.sort)
 
 
 class Shelf:

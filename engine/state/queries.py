@@ -51,7 +51,7 @@ def fees_pending(booking: Booking, older_than: datetime) -> list[FillRecord]:
     """Executions whose fee is unknown and which came at or before a moment."""
     return [
         record(booking.shelf, execution)
-        for execution in booking.pending.values()
+        for _, execution in sorted(booking.pending.items())
         if execution.bears_fee and execution.fill.received_at <= older_than
     ]
 

@@ -5,8 +5,11 @@ Each test says what was wrong, so that the lesson outlives the seed.
 
 from decimal import Context, Decimal, localcontext
 
+import msgspec
+
+from engine.core.events import InstrumentDescribed
 from engine.core.exact import add
-from tests.unit.state.kit import UNASSIGNED, Desk
+from tests.unit.state.kit import AAPL, UNASSIGNED, Desk
 
 
 def test_a_fee_that_came_before_the_original_is_taken_over_by_a_correction_that_comes_alone():
@@ -56,3 +59,19 @@ def test_three_legs_of_one_strategy_and_their_partial_close_keep_thirty_four_dig
     book = desk.book()
     assert book.quantity == -5
     assert book.realized_pnl == add(book.open_cost, book.cash["USD"])
+
+
+def test_busted_executions_come_again_in_one_order_after_a_restart_too():
+    """They were kept in the order in which they were busted, and loaded in the order in which they had come."""
+    desk = Desk()
+    desk.fill("x.01", 1, 10, t=None)
+    desk.fill("y.01", 1, 10, t=None)
+    desk.bust("y.01")
+    desk.bust("x.01")
+    loaded = type(desk.ledger).load(desk.ledger.dump())
+    described = InstrumentDescribed(
+        received_at=desk.clock, instrument=msgspec.structs.replace(AAPL, multiplier=Decimal(10))
+    )
+    rows = [ledger.apply(5, described).fills for ledger in (desk.ledger, loaded)]
+    assert rows[0] == rows[1]
+    assert [r.fill.exec_id for r in rows[0]] == ["x.01", "y.01"]
