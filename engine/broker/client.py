@@ -190,11 +190,11 @@ class IbBroker:
     # For the loops of a connection.
 
     def emit(self, facts: Sequence[AnyFact]) -> None:
-        """Hand facts on, and ask for the details of instruments never seen."""
+        """Hand facts on, and ask for the details of instruments never seen. A bond's mark is never given out (F88)."""
         for fact in facts:
             if isinstance(fact, Fill | OrderUpdate) and fact.instrument is not None and self._work is not None:
                 self._work.describe(fact.instrument)
-            if isinstance(fact, InstrumentDescribed):
+            if isinstance(fact, InstrumentDescribed) and not fact.instrument.is_percent_of_par:
                 self.accounts.described(fact.instrument.con_id, fact.instrument.price_magnifier or 1)
         self._outlet.emit(facts)
 

@@ -54,6 +54,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         """True for a currency pair: it trades cash, and IB's row for it is a virtual one (F80)."""
         return self.sec_type == "CASH"
 
+    @property
+    def is_percent_of_par(self) -> bool:
+        """True for bonds and bills, whose quoted price times quantity is no value (F88)."""
+        return self.sec_type in {"BOND", "BILL"}
+
     def unit_price(self, quoted: Decimal) -> Decimal:
         """Turn a quoted price into ``currency`` per unit.
 
