@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_ANSWER_S = 30.0
 
 
 class Intake:
@@ -35,7 +36,10 @@ class Intake:
         self._journal = journal
         self._keeper = keeper
         self._refused: deque[Sequence[AnyFact]] = deque()
-        self._retry_lock = threading.Lock()
+        self._offered: Future[int] | None = None
+        self._flying = 0
+        self._landed = threading.Condition()
+        self._one_at_a_time = threading.Lock()
         self._timer: threading.Timer | None = None
         self.refusal: str = ""
         self.closed = False
@@ -47,40 +51,64 @@ class Intake:
 
     def put(self, facts: Sequence[AnyFact]) -> Future[int]:
         """Hand over facts without waiting; they are kept and offered again if the journal refuses."""
+        with self._landed:
+            self._flying += 1
         future = self._journal.submit(facts)
         future.add_done_callback(lambda done: self._check(done, facts))
         return future
 
     def _check(self, done: Future[int], facts: Sequence[AnyFact]) -> None:
         error = done.exception()
-        if error is None:
-            return
-        self.refusal = str(error)
-        log.error("the journal refused facts, they are kept in memory and offered again: %s", error)
-        with self._retry_lock:
-            self._refused.append(facts)
-            self._arm()
+        with self._landed:
+            self._flying -= 1
+            if error is not None:
+                self.refusal = str(error)
+                self._refused.append(facts)
+                self._arm()
+            self._landed.notify_all()
+        if error is not None:
+            log.error("the journal refused facts, they are kept in memory and offered again: %s", error)
 
     def _arm(self) -> None:
+        """Try again in a while; called under ``_landed``."""
         if self._timer is None and not self.closed:
             self._timer = threading.Timer(_RETRY_S, self._retry)
             self._timer.daemon = True
             self._timer.start()
 
     def _retry(self) -> None:
-        with self._retry_lock:
+        try:
+            self._offer_again()
+        except (StorageError, TimeoutError) as error:
+            self.refusal = str(error) or "the journal does not answer"
+            refused = True
+        else:
+            refused = False
+        with self._landed:
             self._timer = None
-        while self._refused:
-            facts = self._refused[0]
-            try:
-                self._journal.submit(facts).result(30)
-            except (StorageError, TimeoutError) as error:
-                self.refusal = str(error)
-                with self._retry_lock:
-                    self._arm()
-                return
-            self._refused.popleft()
-        self.refusal = ""
+            if refused or self._refused:
+                self._arm()
+            else:
+                self.refusal = ""
+
+    def _offer_again(self) -> None:
+        """Offer what was refused, oldest first; by one thread at a time, or two would offer one and drop another.
+
+        Raises:
+            StorageError: Refused again; it and what follows is kept.
+            TimeoutError: The journal does not answer; what was offered is waited for again the next time.
+        """
+        with self._one_at_a_time:
+            while self._refused:
+                if self._offered is None:
+                    self._offered = self._journal.submit(self._refused[0])
+                try:
+                    self._offered.result(_ANSWER_S)
+                except StorageError:
+                    self._offered = None
+                    raise
+                self._offered = None
+                self._refused.popleft()
 
     async def drained(self) -> None:
         """Return when everything submitted before this call is in the books (or the books are paused)."""
@@ -113,10 +141,16 @@ class Intake:
         Raises:
             StorageError: Facts are still refused by the journal's disk.
         """
-        self.closed = True
-        with self._retry_lock:
+        with self._landed:
+            self.closed = True
             if self._timer is not None:
                 self._timer.cancel()
-        while self._refused:
-            self._journal.submit(self._refused[0]).result(30)
-            self._refused.popleft()
+            # What is on its way may be refused yet, and nobody would offer it again.
+            self._landed.wait_for(lambda: self._flying == 0, _ANSWER_S)
+        try:
+            self._offer_again()
+        except TimeoutError as error:
+            raise StorageError("the journal does not answer; facts that were put are not durable") from error
+        finally:
+            if self._refused:
+                log.critical("%d groups of facts are lost: the journal refuses them", len(self._refused))
