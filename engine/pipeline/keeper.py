@@ -64,7 +64,8 @@ class BookKeeper:
         self._journal = journal
         self._outbox = outbox
         self._groups: deque[Sequence[tuple[int, AnyFact]]] = deque()
-        self._held = 0
+        self._offered = 0  # counted in the journal's thread only
+        self._taken = 0  # counted in the books' thread only
         self._durable_seq = ledger.seq
         self._wake = threading.Event()
         self._applied = threading.Condition()
@@ -82,9 +83,9 @@ class BookKeeper:
     def offer(self, group: Sequence[tuple[int, AnyFact]]) -> None:
         """Take a group that has just become durable; called in the journal's thread, never blocks."""
         self._durable_seq = group[-1][0]
-        if self._held < _MOST_IN_MEMORY:
+        if self._offered - self._taken < _MOST_IN_MEMORY:
+            self._offered += len(group)
             self._groups.append(group)
-            self._held += len(group)
         self._wake.set()
 
     def catch_up(self, head: int) -> None:
@@ -133,7 +134,8 @@ class BookKeeper:
         while True:
             group = self._next_group()
             if group:
-                self._apply(group)
+                if not self._apply(group):
+                    return
                 continue
             if self._stopping:
                 return
@@ -147,20 +149,22 @@ class BookKeeper:
             if group[0][0] > expected:
                 break
             self._groups.popleft()
-            self._held -= len(group)
+            self._taken += len(group)
             if group[-1][0] >= expected:
                 return group if group[0][0] == expected else [pair for pair in group if pair[0] >= expected]
         if self._durable_seq >= expected:
             return self._journal.read(self.ledger.seq, 5_000)
         return ()
 
-    def _apply(self, group: Sequence[tuple[int, AnyFact]]) -> None:
+    def _apply(self, group: Sequence[tuple[int, AnyFact]]) -> bool:
+        """Apply a group as the outbox has room for it; False when the end came first (the journal keeps the rest)."""
         position = 0
         while position < len(group):
             while not self._outbox.wait_for_room(0.2):
                 if self._stopping:
-                    return
+                    return False
             position = self._apply_slice(group, position)
+        return True
 
     def _apply_slice(self, group: Sequence[tuple[int, AnyFact]], start: int) -> int:
         deadline = time.perf_counter() + _SLICE_S
@@ -171,11 +175,12 @@ class BookKeeper:
             while position < len(group):
                 seq, fact = group[position]
                 changes = self.ledger.apply(seq, fact)
-                self._outbox.add(changes, seq)
+                # The facts' own rows first: `add` says that all of `seq` is there, and the writer takes at any moment.
                 if isinstance(fact, _KEPT_FACTS):
                     self._outbox.add_row("facts", str(type(fact).__struct_config__.tag), seq, (seq, fact))
                     if isinstance(fact, AssignmentMade | AssignmentReversed):
                         self._outbox.add_row("assignments", "journal", seq, (seq, fact))
+                self._outbox.add(changes, seq)
                 requests |= changes.requests
                 findings += changes.findings
                 position += 1

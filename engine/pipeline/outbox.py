@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Symbol = tuple[str, str]
 
 
+def number_of(row: Any) -> int:
+    """Journal sequence of a record, or of a pair (sequence, fact)."""
+    return int(row[0] if isinstance(row, tuple) else row.seq)
+
+
 class Batch(msgspec.Struct):
     """What one flush has to store.
 
@@ -50,6 +55,14 @@ class Batch(msgspec.Struct):
         for symbol, rows in later.rows.items():
             self.rows.setdefault(symbol, []).extend(rows)
         self.dirty |= later.dirty
+
+    def leave_out(self, other: Batch) -> None:
+        """Forget records that another batch holds too: of its symbols, those up to its last number."""
+        for symbol in self.rows.keys() & other.rows.keys():
+            last = number_of(other.rows[symbol][-1])
+            self.rows[symbol] = [row for row in self.rows[symbol] if number_of(row) > last]
+            if not self.rows[symbol]:
+                del self.rows[symbol]
 
 
 class Outbox:
@@ -88,13 +101,11 @@ class Outbox:
         self.waiting.set()
 
     def add_row(self, library: str, symbol: str, seq: int, row: Any) -> None:
-        """Take one record of another library."""
+        """Take one record of another library, before :meth:`add` says that everything of ``seq`` is there."""
         with self._lock:
             if seq > self._progress.get((library, symbol), -1):
                 self._batch.rows.setdefault((library, symbol), []).append(row)
                 self._count += 1
-            self._batch.seq = max(self._batch.seq, seq)
-        self.waiting.set()
 
     def _append(self, symbol: Symbol, record: FillRecord | OrderRecord) -> None:
         if record.seq <= self._progress.get(symbol, -1):

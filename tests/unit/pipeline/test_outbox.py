@@ -1,0 +1,123 @@
+"""The outbox: bounded, ordered, and never short of a row that it says is there."""
+
+from engine.core.events import InstrumentDescribed
+from engine.pipeline.keeper import BookKeeper
+from engine.pipeline.outbox import Batch, Outbox
+from engine.state.changes import Changes
+from engine.state.ledger import Ledger
+from tests.fakes import MemoryJournal
+from tests.integration.storage_kit import AAPL, T0, fill, record, until
+
+
+def numbers(batch, symbol=("fills", "ALPHA")):
+    return [row.seq for row in batch.rows.get(symbol, ())]
+
+
+def changed(seq):
+    changes = Changes()
+    changes.fills.append(record(seq))
+    return changes
+
+
+def with_fills(*seqs):
+    return Batch(seq=seqs[-1], rows={("fills", "ALPHA"): [record(n) for n in seqs]})
+
+
+def test_what_could_not_be_stored_comes_before_what_came_meanwhile():
+    outbox = Outbox()
+    outbox.add(changed(1), 1)
+    failed = outbox.take()
+    outbox.add(changed(2), 2)
+    outbox.give_back(failed)
+    batch = outbox.take()
+    assert (numbers(batch), batch.seq, len(outbox)) == ([1, 2], 2, 0)
+
+
+def test_rows_that_the_store_has_are_not_added_again():
+    outbox = Outbox()
+    outbox.resume_from({("fills", "ALPHA"): 2})
+    for seq in (1, 2, 3):
+        outbox.add(changed(seq), seq)
+    batch = outbox.take()
+    assert (numbers(batch), batch.seq) == ([3], 3)
+
+
+def test_a_refill_from_memory_and_what_waited_do_not_hold_a_record_twice():
+    refilled, waiting = with_fills(1, 2, 3), with_fills(3, 4)
+    waiting.rows["orders", "ALPHA"] = []
+    waiting.leave_out(refilled)
+    refilled.merge(waiting)
+    assert numbers(refilled) == [1, 2, 3, 4]
+    whole = with_fills(3)
+    whole.leave_out(refilled)
+    assert whole.empty
+
+
+def test_a_batch_that_is_taken_in_the_middle_of_a_fact_does_not_claim_the_fact():
+    """The writer takes at any moment; a sequence it is told to be complete must have all its rows."""
+    seen = []
+
+    class Watched(Outbox):
+        def add_row(self, library, symbol, seq, row):
+            super().add_row(library, symbol, seq, row)
+            seen.append((self._batch.seq, seq))
+
+    outbox, journal = Watched(), MemoryJournal()
+    keeper = BookKeeper(Ledger(), journal, outbox)
+    journal.on_group = keeper.offer
+    keeper.start()
+    journal.submit([InstrumentDescribed(instrument=AAPL, received_at=T0)])
+    assert keeper.wait_applied(1, 60)
+    keeper.stop()
+    assert seen == [(0, 1)]
+    batch = outbox.take()
+    assert batch.seq == 1
+    assert batch.rows["facts", "instrument"]
+
+
+def test_books_pause_when_the_outbox_is_full_and_go_on_when_it_is_emptied():
+    outbox, journal = Outbox(limit=10), MemoryJournal()
+    keeper = BookKeeper(Ledger(), journal, outbox)
+    journal.on_group = keeper.offer
+    keeper.start()
+    for number in range(1, 101):
+        journal.submit([fill(number)])
+    until(lambda: keeper.paused)
+    assert keeper.seq < 100
+    assert keeper.backlog == 100 - keeper.seq
+    taken = []
+
+    def emptied():
+        taken.extend(numbers(outbox.take()))
+        return keeper.seq == 100 and len(taken) >= 100
+
+    until(emptied)
+    assert taken == list(range(1, 101))
+    keeper.stop()
+
+
+def test_books_that_are_paused_end_when_they_are_told_to():
+    outbox, journal = Outbox(limit=1), MemoryJournal()
+    keeper = BookKeeper(Ledger(), journal, outbox)
+    journal.on_group = keeper.offer
+    keeper.start()
+    for number in range(1, 2_001):
+        journal.submit([fill(number)])
+    until(lambda: keeper.paused)
+    keeper.stop(60)
+    assert not keeper._thread.is_alive()
+    assert keeper.seq < 2_000
+
+
+def test_groups_beyond_what_memory_may_hold_are_read_from_the_journal_when_their_turn_comes(monkeypatch):
+    monkeypatch.setattr("engine.pipeline.keeper._MOST_IN_MEMORY", 5)
+    outbox, journal = Outbox(), MemoryJournal()
+    keeper = BookKeeper(Ledger(), journal, outbox)
+    journal.on_group = keeper.offer
+    for number in range(1, 51):
+        journal.submit([fill(number)])
+    assert len(keeper._groups) == 5
+    keeper.start()
+    assert keeper.wait_applied(50, 60)
+    assert numbers(outbox.take()) == list(range(1, 51))
+    keeper.stop()
