@@ -16,7 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StorageError, StoreLocked
-from engine.pipeline.outbox import Batch, Symbol
+from engine.pipeline.outbox import Batch, Symbol, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +34,7 @@ Columns = tuple["dict[str, Any]", "list[datetime]"]
 _BACKOFF_MAX_S = 5.0
 _POSITIONS_EVERY_S = 0.25
 _RECORDS = frozenset({"fills", "orders"})
+_REFILLED = frozenset({"fills", "orders", "assignments", "facts"})
 
 
 class StoreWriter:
@@ -81,6 +82,10 @@ class StoreWriter:
         self.between: list[Callable[[], None]] = []
         self._last_seq: dict[Symbol, int] = {}
         self.refill: Callable[[Mapping[Symbol, int]], Batch] = lambda _progress: Batch()
+
+    def resume_from(self, progress: Mapping[Symbol, int]) -> None:
+        """Know what the store had at the start: if it loses that, it is missed although nothing new was written."""
+        self._last_seq = {symbol: seq for symbol, seq in progress.items() if symbol[0] in _REFILLED}
 
     def start(self) -> None:
         """Start writing."""
@@ -193,7 +198,7 @@ class StoreWriter:
         for library, symbol in list(batch.rows):
             rows = batch.rows[library, symbol]
             columns, index = self._to_columns(library, rows)
-            seq = rows[-1][0] if isinstance(rows[-1], tuple) else rows[-1].seq
+            seq = number_of(rows[-1])
             self._store.append(library, symbol, columns, index, seq)
             self._last_seq[library, symbol] = seq
             del batch.rows[library, symbol]
@@ -212,6 +217,7 @@ class StoreWriter:
             return batch
         log.warning("the store has lost rows of %d symbols; they are written again from the books", len(lost))
         filled = self.refill(lost)
+        batch.leave_out(filled)  # the books remember what has not been stored yet, too
         filled.merge(batch)
         self.dirty |= filled.dirty
         filled.dirty = set()
