@@ -81,10 +81,29 @@ def _from_store(journal: SqliteJournal, store: Store, patterns: Mapping[str, str
         return Recovered(ledger, "new" if journal.head == 0 else "journal", tuple(notes))
     for seq, fact in stored:
         ledger.apply(seq, fact)
+    again = _unstored(journal, ledger.seq, {fact for _, fact in stored})
     journal.start_above(ledger.seq)
+    if again:
+        journal.submit(again).result()
     notes.append(f"the books were rebuilt from ArcticDB alone, {len(stored)} facts up to number {ledger.seq}")
     log.warning(notes[-1])
     return Recovered(ledger, "store", tuple(notes))
+
+
+def _unstored(journal: SqliteJournal, up_to: int, stored: set[AnyFact]) -> list[AnyFact]:
+    """Facts that the journal still has and the store's rows did not give, up to a number.
+
+    The books count from ``up_to`` on, so nothing at or below it would be applied; a crash between two symbols' writes
+    leaves such facts, and so do rows that share a number. They are booked once more under new numbers.
+    """
+    found: list[AnyFact] = []
+    after = 0
+    while group := journal.read(after, 5_000):
+        found += [fact for seq, fact in group if seq <= up_to and fact not in stored]
+        after = group[-1][0]
+        if after > up_to:
+            break
+    return found
 
 
 def facts_from_store(store: Store) -> list[tuple[int, AnyFact]]:
@@ -210,7 +229,7 @@ def refill(ledger: Ledger, lost: Mapping[Symbol, int]) -> Batch:
 
 def _journal(ledger: Ledger) -> list[AssignmentMade | AssignmentReversed]:
     """Assignments and their reversals, in the order of their making."""
-    entries = [*ledger.assignments(), *ledger.reversed_ids.values()]
+    entries: list[AssignmentMade | AssignmentReversed] = [*ledger.assignments(), *ledger.reversed_ids.values()]
     return sorted(entries, key=lambda entry: entry.received_at)
 
 
