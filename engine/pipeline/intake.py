@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _ANSWER_S = 30.0
+_GLANCE_S = 0.05
+"""How long a caller waits for books that may be paused before it looks whether they are."""
 
 
 class Intake:
@@ -128,7 +130,7 @@ class Intake:
         seq = await asyncio.wrap_future(self._journal.submit(facts))
         if self._keeper.seq >= seq:
             return seq
-        while not await asyncio.to_thread(self._keeper.wait_applied, seq, 0.5):
+        while not await asyncio.to_thread(self._keeper.wait_applied, seq, _GLANCE_S):
             if self._keeper.failure is not None:
                 raise FillbookError(f"durable in the journal, but the books have failed: {self._keeper.failure}")
             if self._keeper.paused:

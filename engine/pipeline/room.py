@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,8 +195,7 @@ class BookRoom:
             self.intake.close()
         except StorageError as error:
             trouble = error
-        head = self.journal.head
-        self.keeper.wait_applied(head, timeout_s)
+        self._apply_rest(timeout_s)
         self.keeper.stop(timeout_s)
         if self.writer.stop(timeout_s):
             self.checkpointer.final()
@@ -207,6 +207,13 @@ class BookRoom:
         self.lock_file.release()
         if trouble is not None:
             raise trouble
+
+    def _apply_rest(self, timeout_s: float) -> None:
+        """Let the books take what is durable; not when they wait for a store that takes nothing."""
+        head, end = self.journal.head, time.monotonic() + timeout_s
+        while not self.keeper.wait_applied(head, 0.1) and time.monotonic() < end:
+            if self.keeper.failure is not None or (self.keeper.paused and self.writer.state != "ok"):
+                return
 
     def _give_up_ownership(self) -> None:
         if self.owner is None:
