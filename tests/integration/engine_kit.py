@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.app import Engine
+from engine.errors import BrokerUnavailable
 from engine.settings import Settings
 from engine.storage import open_store
 from tests.integration.broker_kit import CLIENT, DEADLINE_S, desk, gateway, until
@@ -172,26 +173,39 @@ async def flushed(room: Any) -> None:
     )
 
 
+def in_force(host: Any) -> list[str]:
+    """The revision that counts of each execution at the gateway."""
+    return sorted(done.exec_id for done in host.gateway.executions() if not done.superseded and not done.hidden)
+
+
+async def asked_again(engine: Engine) -> None:
+    """Have the engine ask for the day's executions, whatever happens to the connection meanwhile."""
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        await online(engine)
+        try:
+            await engine._broker.refresh_executions()
+        except BrokerUnavailable:
+            assert time.monotonic() < end, engine.broker_state()
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
 async def equal_to(host: Any, engine: Engine) -> None:
-    """Wait until books in memory and in the store are what the gateway says."""
+    """Wait until books in memory and in the store are what the gateway says, to the revision of each execution."""
     pm = engine.portfolio_manager
-    wanted = truth(host)
-    await until(lambda: by_book(pm.positions()) == wanted, lambda: (by_book(pm.positions()), wanted))
+    wanted = truth(host), in_force(host)
+
+    def found() -> Any:
+        return by_book(pm.positions()), sorted(pm.fills()["fill_id"])
+
+    await until(lambda: found() == wanted, lambda: (found(), wanted))
     await flushed(pm.room)
-    assert stored_books(engine.settings) == wanted
+    assert stored_books(engine.settings) == wanted[0]
     assert stored_executions(engine.settings) == gateway_executions(host)
 
 
 def figures(frame: Any) -> list[dict[str, Any]]:
     """Every exact figure of every book, comparable."""
     return frame.sort_values(EXACT[:3])[EXACT].astype(object).where(lambda f: f.notna(), None).to_dict("records")
-
-
-def soon() -> float:
-    return time.monotonic() + DEADLINE_S
-
-
-async def ticks(count: int = 3) -> None:
-    """Let the loop turn."""
-    for _ in range(count):
-        await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from engine.app import Engine
 from engine.errors import AssignmentRefused, BrokerUnavailable, StoreLocked
 from tests.integration.engine_kit import (
     AAPL,
+    asked_again,
     by_book,
     chosen,
     desk,
@@ -111,8 +112,7 @@ async def test_a_manual_trade_is_a_break_until_it_is_assigned_and_again_when_tha
             await equal_to(host, engine)
             before = figures(pm.positions())
             await desk(host, "manual_trade", symbol="AAPL", quantity=50)
-            await pm.room.intake.drained()
-            await engine._broker.refresh_executions()
+            await asked_again(engine)
             await until(lambda: by_book(pm.positions()).get(("UNASSIGNED", "DU1", AAPL)) == 50)
             await pm.reconcile_positions()
             assert not engine.square()["ok"] or len(pm.breaks())

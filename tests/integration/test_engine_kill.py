@@ -19,6 +19,7 @@ from tests.integration.engine_kit import (
     flushed,
     gateway,
     gateway_executions,
+    in_force,
     online,
     running,
     stored_books,
@@ -94,7 +95,11 @@ async def look(folder, host, settings):
         def traded():
             return {key: quantity for key, quantity in by_book(pm.positions()).items() if key[0] != REF}
 
-        await until(lambda: traded() == wanted, lambda: (traded(), wanted))
+        def revisions():
+            frame = pm.fills()
+            return sorted(frame[frame["strategy"] != REF]["fill_id"])
+
+        await until(lambda: (traded(), revisions()) == (wanted, in_force(host)), lambda: (traded(), wanted))
         await flushed(pm.room)
         direct = pm.fills(strategy=REF)
         booked = {
