@@ -311,7 +311,7 @@ class Engine:
 
     def alerts(self) -> list[dict[str, Any]]:
         """Alerts, active ones first: at, severity, text, kind, since, cleared_at, delivery."""
-        return [row | {"at": row["since"]} for row in self._alerts.rows()]
+        return [row | {"since": row["at"]} for row in self._alerts.rows()]
 
 
 def _task_state(task: asyncio.Task[Any]) -> str:
