@@ -176,7 +176,7 @@ class StoreWriter:
                 self._store.check()  # an idle store that was deleted or fell ill is noticed within a second
             self._store_rows(batch)
             if self.dirty and (final or started - self._positions_at >= _POSITIONS_EVERY_S):
-                self._store_positions(batch.seq)
+                self._store_positions(max(batch.seq, self.stored_seq))  # a batch of nothing has no number
                 self._positions_at = started
             self._frames.flush(self._store)
         except StorageError as error:
