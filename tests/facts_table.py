@@ -413,7 +413,7 @@ TABLE: dict[str, Answer] = {
     "R51": Answer(
         "the ten faults of the system this one replaces",
         (
-            "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_and_believed_the_second_time_f120_f126_r3",
+            "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_f120_f126_r3",
             "integration/test_store_contract.py::test_an_append_only_symbol_is_never_written_and_a_snapshot_never_appended_to",
             "unit/recon/test_compare.py::test_r39_a_holding_that_the_broker_leaves_out_is_a_difference_of_minus_all",
             "unit/core/test_position.py::test_a_flip_does_not_book_profit_on_the_whole_fill",
@@ -1250,7 +1250,7 @@ TABLE: dict[str, Answer] = {
         (
             "unit/broker/test_positions.py::test_an_empty_answer_after_one_with_positions_is_asked_for_again_f120_r3",
             "unit/broker/test_positions.py::test_the_first_answer_without_any_position_is_asked_for_again_f120",
-            "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_and_believed_the_second_time_f120_f126_r3",
+            "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_f120_f126_r3",
         ),
     ),
     "F121": Answer(
@@ -1292,7 +1292,7 @@ TABLE: dict[str, Answer] = {
         (
             "unit/broker/test_positions.py::test_an_account_without_a_row_is_flat_in_a_complete_answer_f126",
             "unit/recon/test_breaks.py::test_r3_f126_unknown_answers_neither_open_nor_close_nor_count",
-            "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_and_believed_the_second_time_f120_f126_r3",
+            "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_f120_f126_r3",
         ),
     ),
     "F127": Answer(

@@ -165,7 +165,7 @@ class IbBroker:
                 answer = await self._asked(session, wanted)
                 if self._memory.suspicious(answer, self.accounts.holds):
                     await self._sleep(self._pause_s)
-                    answer = await self._asked(session, wanted)
+                    answer = self._memory.doubted(await self._asked(session, wanted), self.accounts.holds)
             except BrokerUnavailable as error:
                 return _unknown(wanted, str(error), requested_at)
             if session is not self._session or not self.available:

@@ -2,7 +2,8 @@
 
 An answer counts when its end marker came on the connection that was asked (F127). Rows of one instrument may come more
 than once before it, and the last one counts (F119). An answer that lacks what the one before had may be true, or IB's
-cache on a bad day (F120): such an answer is asked for once more, and the second one counts.
+cache on a bad day (F120): such an answer is asked for once more, and the second one counts unless IB's portfolio rows
+contradict it.
 """
 
 from __future__ import annotations
@@ -109,6 +110,25 @@ class PositionMemory:
         if not confirmed or any(_held(snapshot) for snapshot in confirmed):
             return False
         return any(snapshot.account not in self._held or holds(snapshot.account) for snapshot in confirmed)
+
+    def doubted(self, answer: Sequence[AccountSnapshot], holds: Callable[[str], bool]) -> list[AccountSnapshot]:
+        """The second answer, without what another source of IB's contradicts.
+
+        An account that held something and now has no position at all, while its portfolio rows still show one, is
+        unknown, not flat (F120, R3): one of the two is wrong, and only the next answers can say which.
+
+        Args:
+            holds: True when the portfolio rows show a position in the account.
+        """
+        found: list[AccountSnapshot] = []
+        for snapshot in answer:
+            empty = isinstance(snapshot, Confirmed) and not _held(snapshot)
+            if empty and self._held.get(snapshot.account) and holds(snapshot.account):
+                reason = "IB answers twice without any position, but its portfolio rows still show some"
+                found.append(Unknown(account=snapshot.account, reason=reason, requested_at=snapshot.requested_at))
+            else:
+                found.append(snapshot)
+        return found
 
     def remember(self, answer: Sequence[AccountSnapshot]) -> None:
         """Keep what counts for the next comparison."""

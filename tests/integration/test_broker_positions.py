@@ -52,13 +52,33 @@ async def test_every_answer_is_fresh_r25_r5(host):
         assert held(await link.broker.positions()).get(("DU1", "AAPL"), 0) == 0
 
 
-async def test_an_empty_answer_is_asked_for_again_and_believed_the_second_time_f120_f126_r3(host):
+async def test_an_empty_answer_is_asked_for_again_f120_f126_r3(host):
     async with linked(host.port) as link:
         await link.broker.positions()
         await desk(host, "empty_positions", times=1)
         assert held(await link.broker.positions()) == TRUE
+
+
+async def test_a_lasting_empty_answer_that_the_portfolio_contradicts_is_unknown_not_flat_f120_r3(host):
+    async with linked(host.port) as link:
+        await link.broker.positions()
+        await until(lambda: link.broker.accounts.holds("DU1"), "portfolio rows of DU1")
         await desk(host, "empty_positions", times=0)
-        assert held(await link.broker.positions()) == {}
+        for _ in range(3):
+            assert unknown(await link.broker.positions(["DU1"])) == {"DU1"}
+        await desk(host, "clear_positions")
+        assert held(await link.broker.positions()) == TRUE
+
+
+async def test_an_account_that_was_really_sold_out_is_confirmed_flat_f126(host):
+    async with linked(host.port) as link:
+        await link.broker.positions()
+        await until(lambda: link.broker.accounts.holds("DU1"), "portfolio rows of DU1")
+        await desk(host, "manual_trade", symbol="AAPL", quantity=-10, account="DU1")
+        await desk(host, "manual_trade", symbol="MSFT", quantity=5, account="DU1")
+        await until(lambda: not link.broker.accounts.holds("DU1"), "portfolio rows that say flat")
+        answer = await link.broker.positions(["DU1"])
+        assert all(quantity == 0 for quantity in held(answer).values())
 
 
 async def test_the_first_empty_answer_is_asked_for_again_too(host):
