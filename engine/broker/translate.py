@@ -47,6 +47,8 @@ __all__ = [
 
 _SIGNS: Final = {"BOT": 1, "SLD": -1, "BUY": 1, "SELL": -1, "SSHORT": -1}
 _NOTHING: Final = (Decimal(0), Decimal(-1))
+_LONGEST_STRATEGY: Final = 4096
+"""Longer than any name a person gives; a book is made for every name, and this bounds what a hostile one costs."""
 
 
 def fill_fact(
@@ -179,7 +181,7 @@ def strategy_of(value: Any) -> str | None:
     Raises:
         Unreadable: It is no text, or empty.
     """
-    name = name_of(value, "strategy")
+    name = name_of(value, "strategy", _LONGEST_STRATEGY)
     return None if name == UNASSIGNED else name
 
 

@@ -73,7 +73,7 @@ async def test_what_the_queue_takes_is_found_by_another_process_while_the_engine
     assert found["commission_unknown"]
 
 
-@pytest.mark.parametrize("name", ["a/b", "täglich 🚀", "x" * 200, "C:\\odd*?"])
+@pytest.mark.parametrize("name", ["a/b", "täglich 🚀", "x" * 3_000, "C:\\odd*?"])
 async def test_a_strategy_of_any_name_is_booked_stored_and_found_again(tmp_path, name):
     async with running(chosen(tmp_path)) as engine:
         await engine.portfolio_manager.process_fill(name, *an_execution(1))
