@@ -39,6 +39,9 @@ from dashboard.views.settings import SettingsInForce
 
 log = logging.getLogger(__name__)
 
+RECENT_S: Final = 5.0
+"""A picture older than this is not shown, not even for the moment until the next one."""
+
 ALL_STRATEGIES, ALL_ACCOUNTS = "All strategies", "All accounts"
 
 SCREENS: Final[dict[str, type[Screen]]] = {
@@ -87,7 +90,9 @@ class Shell:
         self.pulse = Pulse(on_answer=self._answered, on_go=self.state.go, sizing_mode="stretch_width", margin=0)
         self.title = text()
         self.banner = text(visible=False)
-        self.body = pn.Column(text("<p class='dim'>Loading the books …</p>"), sizing_mode="stretch_width", margin=0)
+        self.loading = text("<p class='dim' role='status'>Loading the books …</p>")
+        self.body = pn.Column(self.loading, sizing_mode="stretch_width", margin=0)
+        self._on_show: Screen | None = None
         self._past: Picture | None = None
         self.page = self._page()
         self.state.param.watch(self._moved, ["view"])
@@ -172,7 +177,9 @@ class Shell:
     def open(self) -> None:
         """Register with the hub and draw the first screen; on the page's own document, once it is connected."""
         self.doc = pn.state.curdoc
-        self.state.picture = self.hub.picture
+        recent = self.hub.picture
+        if recent is not None and (datetime.now(UTC) - recent.at).total_seconds() < RECENT_S:
+            self.state.picture = recent
         if self.state.as_of:
             self._travelled(None)
         self._moved(None)
@@ -221,7 +228,10 @@ class Shell:
             screen.errors.param.update(
                 object=notice("info", "This screen is live only: go back to live to see it move."), visible=True
             )
+            self._put(screen)
             return
+        if picture.live and not screen.needs <= picture.parts.keys() | picture.errors.keys():
+            return  # still loading; an empty table would say that there is nothing
         try:
             screen.draw(picture)
         except Exception as error:
@@ -231,6 +241,13 @@ class Shell:
                 object=notice("error", f"This screen cannot be drawn: {error!r}. The log has the details."),
                 visible=True,
             )
+        self._put(screen)
+
+    def _put(self, screen: Screen) -> None:
+        """Show a screen once it is full: a table that is filled while it is being built is drawn wrong."""
+        if self._on_show is not screen:
+            self._on_show = screen
+            self.body[:] = [screen]
 
     def _answered(self) -> None:
         self.hub.answered(self)
@@ -257,9 +274,10 @@ class Shell:
         if key not in self.screens:
             self.screens[key] = SCREENS[key](self.desk)
         self.title.object = f"<h1>{escape(SCREENS[key].title)}</h1>"
+        self._on_show = None
+        self.body[:] = [self.loading]
         if self.state.picture is not None:
-            self._draw_screen(self.state.picture)  # before it is shown, so that it appears full
-        self.body[:] = [self.screens[key]]
+            self._draw_screen(self.state.picture)
         self.hub.hurry()
 
     def _offer(self, picture: Picture) -> None:

@@ -56,7 +56,7 @@ class Grid(Viewer):
 
     Args:
         label: Name for screen readers.
-        columns: Column name -> how it is shown, in order; columns of the frame beyond these are kept but hidden.
+        columns: Column name -> how it is shown, in order; columns beyond these stay on the server (see ``selected``).
         empty: What stands in an empty table.
         page_size: Rows a page.
         selectable: ``False``, 1 (one row) or ``"checkbox"``.
@@ -165,12 +165,14 @@ class Grid(Viewer):
 
     def _put(self, frame: pd.DataFrame) -> None:
         self._shown, self._pending = frame, None
-        hidden = [name for name in frame if name not in self.columns]
-        self.table.param.update(
-            value=frame,
-            hidden_columns=hidden,
-            css_classes=["one-page" if len(frame) <= self.page_size else "many-pages", self._label],
-        )
+        # Only what is shown goes to the browser, always under the same columns: Tabulator stumbles over a table whose
+        # columns change while it is still being built.
+        shown = frame[list(self.columns)]
+        classes = ["one-page" if len(frame) <= self.page_size else "many-pages", self._label]
+        if classes != self.table.css_classes:
+            self.table.css_classes = classes
+        if not same(self.table.value, shown):
+            self.table.value = shown
         self.note.visible = False
 
     def _selected(self, _event: Any) -> None:

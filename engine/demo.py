@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from engine.app import Engine
 from engine.broker.link import connector, contract
-from engine.errors import SettingsError
+from engine.errors import SettingsError, StoreLocked
 from engine.simulator import Gateway, GatewayConfig
+from engine.simulator.state import StateError
 from engine.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -90,7 +91,12 @@ class DemoEngine(Engine):
         data = Path(self.settings.data_dir)
         await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
         self.gateway = Gateway(GatewayConfig(accounts=ACCOUNTS, seed=7, state=data / "gateway.json"))
-        await self.gateway.start()
+        try:
+            await self.gateway.start()
+        except StateError as error:
+            raise StoreLocked(
+                f"the simulated gateway's state in {data} is in use by another server: {error}"
+            ) from error
         self.settings = replace(self.settings, ib_host="127.0.0.1", ib_port=self.gateway.port)
         try:
             await super().start()

@@ -21,6 +21,7 @@ from dashboard import frames, theme
 from dashboard.desk import Desk
 from dashboard.parts import notice, pairs, text
 from dashboard.theme import escape, quantity_text
+from engine.core.ids import UNASSIGNED
 from engine.errors import BadRequest
 
 LINES: Final = 6
@@ -110,11 +111,10 @@ class AssignDialog(Viewer):
         self._break = found = self._queue.pop(0)
         self._request_id = uuid4().hex  # a click that arrives twice must not assign twice
         account, con_id = str(found["account"]), int(found["con_id"])
-        known = sorted(
-            {str(n) for n in self.desk.books.positions()["strategy"]}
-            | set(self.desk.engine.settings.strategy_patterns())
-        )
         owners = self.desk.books.suggest_owners(account, con_id)
+        traded = {str(name) for name in self.desk.books.positions()["strategy"]}
+        named = set(self.desk.engine.settings.strategy_patterns()) | {str(owner["strategy"]) for owner in owners}
+        known = sorted((traded | named) - {UNASSIGNED})
         waiting = f" – {len(self._queue)} more after this one" if self._queue else ""
         self.head.object = pairs(
             [
