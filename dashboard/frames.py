@@ -7,14 +7,11 @@ empty text), and leaves its input alone. Times become text in UTC, which sorts a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-
-Curves = dict[str, tuple[list[datetime], list[float]]]
-"""Strategy -> moments (aware UTC) and values (base currency), of equal length."""
 
 DEAD = ("Filled", "Cancelled", "ApiCancelled", "Inactive", "Rejected", "Expired")
 """Order states after which nothing more is expected."""
@@ -88,13 +85,14 @@ def net_pnl(frame: pd.DataFrame) -> pd.Series[float]:
     """
     if frame.empty:
         return pd.Series(dtype="float64")
-    realized = _number(frame, "realized_pnl_base")
-    unrealized = _number(frame, "unrealized_pnl_base")
-    flat = _number(frame, "qty") == 0
-    return realized + unrealized.where(~flat, 0.0) - _number(frame, "commission_base")
+    realized = number_column(frame, "realized_pnl_base")
+    unrealized = number_column(frame, "unrealized_pnl_base")
+    flat = number_column(frame, "qty") == 0
+    return realized + unrealized.where(~flat, 0.0) - number_column(frame, "commission_base")
 
 
-def _number(frame: pd.DataFrame, name: str) -> pd.Series[float]:
+def number_column(frame: pd.DataFrame, name: str) -> pd.Series[float]:
+    """A column as float64; NaN where it is missing or no number."""
     if name not in frame:
         return pd.Series(np.nan, index=frame.index, dtype="float64")
     return pd.to_numeric(frame[name], errors="coerce").astype("float64")
@@ -147,7 +145,7 @@ def positions_table(
     """One row per strategy, account and instrument, in that order; flat ones only when asked for."""
     frame = chosen(frame, strategy=strategy, account=account)
     if not frame.empty and not flat:
-        frame = frame[_number(frame, "qty") != 0]
+        frame = frame[number_column(frame, "qty") != 0]
     out = tidy(with_instrument(frame), POSITION_TEXTS, POSITION_NUMBERS)
     return out.sort_values(["strategy", "account", "instrument"], kind="stable", ignore_index=True)
 
@@ -214,7 +212,7 @@ def per_strategy(positions: pd.DataFrame | None, today: Mapping[str, float], *, 
 
     Args:
         positions: The positions table of the engine.
-        today: Strategy -> net P&L since the day began (see :func:`pnl_today`).
+        today: Strategy -> net P&L since the day began (see :func:`dashboard.earnings.pnl_today`).
         account: Only this account, empty for all.
 
     Returns:
@@ -230,9 +228,9 @@ def per_strategy(positions: pd.DataFrame | None, today: Mapping[str, float], *, 
         {
             "strategy": frame["strategy"].astype(str),
             "net": net,
-            "realized": _number(frame, "realized_pnl_base"),
-            "unrealized": _number(frame, "unrealized_pnl_base").where(_number(frame, "qty") != 0, 0.0),
-            "fees": _number(frame, "commission_base"),
+            "realized": number_column(frame, "realized_pnl_base"),
+            "unrealized": number_column(frame, "unrealized_pnl_base").where(number_column(frame, "qty") != 0, 0.0),
+            "fees": number_column(frame, "commission_base"),
             "unknown": net.isna().astype("float64"),
         }
     )
@@ -240,55 +238,6 @@ def per_strategy(positions: pd.DataFrame | None, today: Mapping[str, float], *, 
     grouped["today"] = [today.get(name, np.nan) for name in grouped["strategy"]]
     total = {name: grouped[name].sum(min_count=1) for name in columns}
     return tidy(pd.concat([grouped, pd.DataFrame([{"strategy": "Total", **total}])]), ("strategy",), columns)
-
-
-def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> Curves:
-    """Net equity (realized + unrealized - fees, base currency) over time, per strategy, sorted by name.
-
-    Accounts and currencies are sampled at the same moments; a moment of which one part is unknown is left out.
-    """
-    frame = chosen(equity, account=account)
-    if frame.empty:
-        return {}
-    work = frame.assign(
-        total=_number(frame, "realized_base")
-        + _number(frame, "unrealized_base")
-        - _number(frame, "fees_base").fillna(0.0),
-        timestamp=pd.to_datetime(frame["timestamp"], utc=True),
-    )
-    grouped = work.assign(unknown=work["total"].isna()).groupby(["strategy", "timestamp"])
-    sums = grouped["total"].sum()[~grouped["unknown"].any()]
-    curves: Curves = {}
-    for name in sorted({str(key[0]) for key in sums.index}):
-        part = sums[name]
-        curves[name] = ([moment.to_pydatetime() for moment in part.index], [float(v) for v in part])
-    return curves
-
-
-def pnl_today(
-    positions: pd.DataFrame | None, curves: Mapping[str, tuple[list[datetime], list[float]]], day_start: datetime
-) -> dict[str, float]:
-    """Net P&L since ``day_start`` per strategy, in base currency.
-
-    Args:
-        positions: Gives the present net P&L.
-        curves: From :func:`equity_curves`; the last value before the day began is what is taken off. A strategy without
-            one began today: its whole P&L is today's.
-        day_start: Aware.
-
-    Returns:
-        Strategy -> amount over the positions whose P&L is known, NaN where none is.
-    """
-    frame = chosen(positions)
-    if frame.empty:
-        return {}
-    totals = net_pnl(frame).groupby(frame["strategy"].astype(str)).sum(min_count=1)
-    out = {}
-    for name, total in totals.items():
-        times, values = curves.get(str(name), ([], []))
-        before = [value for moment, value in zip(times, values, strict=True) if moment < day_start]
-        out[str(name)] = float(total) - (before[-1] if before else 0.0)
-    return out
 
 
 # --- fills and orders -------------------------------------------------------------------------------------------------
@@ -345,58 +294,6 @@ def keyed(frame: pd.DataFrame) -> pd.DataFrame:
         account = row.get("account", "")
         keys.append(f"P{account}:{perm}" if perm else f"O{account}:{row.get('client_id', 0)}:{row.get('order_id', 0)}")
     return frame.assign(order_key=keys)
-
-
-def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, now: datetime) -> dict[str, list[Any]]:
-    """Bars of the order timeline: one per state interval of every order shown.
-
-    Args:
-        timelines: Order key -> its status rows, any order.
-        shown: Rows of :func:`orders_table`, top to bottom.
-        now: Where the bar of an open order ends; aware.
-
-    Returns:
-        Columns for a Bokeh source: ``row, label, status, left, right, filled, text, order_key``. ``left`` and ``right``
-        are naive UTC datetimes, since Bokeh draws a naive time as it is. A state that ended at once still gets a width.
-    """
-    out: dict[str, list[Any]] = {n: [] for n in ("label", "status", "left", "right", "filled", "text", "order_key")}
-    for record in rows_of(shown):
-        story = timelines.get(str(record["order_key"]))
-        if story is None or story.empty:
-            continue
-        rows = rows_of(story)
-        starts = state_starts(story)
-        for here, left, following in zip(rows, starts, [*starts[1:], None], strict=True):
-            dead = is_dead(here["status"])
-            right = following or (left if dead else max(now, left))
-            filled = here.get("filled")
-            out["label"].append(order_label(record))
-            out["status"].append(str(here["status"]))
-            out["left"].append(left.astimezone(UTC).replace(tzinfo=None))
-            out["right"].append(right.astimezone(UTC).replace(tzinfo=None))
-            out["filled"].append("—" if filled is None or pd.isna(filled) else f"{filled:g} of {record['qty']:g}")
-            out["text"].append(str(here.get("message") or ""))
-            out["order_key"].append(record["order_key"])
-    return out
-
-
-def state_starts(story: pd.DataFrame) -> list[datetime]:
-    """When each state began, never going back.
-
-    The broker's times are whole seconds for some states and finer for others, so they can contradict the order in which
-    the states came; the time we recorded a state at (column or index ``recorded_at``) is used where there is one.
-    """
-    if "recorded_at" not in story and story.index.name == "recorded_at":
-        story = story.reset_index()
-    name = "recorded_at" if "recorded_at" in story else "timestamp"
-    moments = pd.to_datetime(story[name], utc=True, errors="coerce").ffill().bfill().cummax()
-    return [moment.to_pydatetime() for moment in moments if not pd.isna(moment)]
-
-
-def order_label(record: Mapping[str, Any]) -> str:
-    """What stands beside an order's bar; the key keeps it unique."""
-    what = f"{record['side']} {record['qty']:g} {record['instrument'][:14]}"
-    return f"{record['strategy'][:14]} · {what} · {str(record['order_key']).rpartition(':')[2]}"
 
 
 # --- breaks and the rest ----------------------------------------------------------------------------------------------

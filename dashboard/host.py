@@ -15,13 +15,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import panel as pn
 import tornado.process
 from tornado.ioloop import IOLoop
 
-from dashboard import http
+from dashboard import exposure, http
 from dashboard.hub import Hub
 from engine.errors import FillbookError, SettingsError
 
@@ -49,16 +50,36 @@ class Host:
         self.task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
 
+    def guard(self) -> None:
+        """Keep out who should not be served, and let nobody act unless named where others can reach the server.
+
+        The engine takes over its settings when it starts, hence this comes before. With ``--warm`` the script runs
+        before there is a server, without it in the middle of the first request: so it is called at both moments.
+        """
+        found = exposure.servers()
+        try:
+            exposed = exposure.fenced(found)
+        except FillbookError as error:
+            refuse(error)
+        if exposed.named_only and not self.engine.settings.named_only:
+            self.engine.settings = replace(self.engine.settings, named_only=True)
+            if not self.engine.settings.operator_names:
+                log.warning(
+                    "Others can reach this server, or it has a login, and FILLBOOK_OPERATORS names nobody: nobody may act"
+                )
+
     async def main(self) -> None:
         """Start, tick until a signal, stop, end the server."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
+        # Before the engine starts: the probes say "starting" meanwhile, and nobody is served who should not be.
+        self.guard()
+        http.install(self)
         try:
             await self.engine.start()
         except FillbookError as error:
             refuse(error)
-        http.install(self)
         gc.collect()
         gc.freeze()  # a full collection over what lives for ever would stall the loop for a tenth of a second
         self.ready.set()
@@ -117,6 +138,7 @@ def _start(factory: Factory) -> Host:
     except FillbookError as error:
         refuse(error)
     host = Host(engine)
+    host.guard()
     loop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
     host.task = contextvars.Context().run(loop.create_task, host.main())
     host.task.add_done_callback(_died)

@@ -8,25 +8,26 @@ same handlers come through Panel's own door.
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bokeh.server.tornado import BokehTornado
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from tornado.web import RequestHandler
+
+from dashboard.exposure import servers
 
 if TYPE_CHECKING:
     from dashboard.host import Host
 
 log = logging.getLogger(__name__)
 
-STORE_STATES = ("ok", "slow", "unavailable", "full", "locked", "damaged")
+_ACCOUNT = re.compile(r"\b[A-Z]{1,3}\d{5,}\b")
 
 
 class Probe:
@@ -47,7 +48,8 @@ def health_report(host: Host | None) -> tuple[int, dict[str, Any]]:
     report = host.engine.health()
     broker = host.engine.broker_state()
     ok = bool(report.get("ok")) and not host.stopping
-    problems = [*report.get("problems", []), *(["the server is stopping"] if host.stopping else [])]
+    problems = [_anonymous(host.engine, p) for p in report.get("problems", [])]
+    problems += ["the server is stopping"] if host.stopping else []
     return (200 if ok else 503), {
         "ok": ok,
         "problems": problems,
@@ -63,6 +65,14 @@ def health_report(host: Host | None) -> tuple[int, dict[str, Any]]:
         "sessions": len(host.hub),
         "uptime_s": round(time.monotonic() - Probe.started, 1),
     }
+
+
+def _anonymous(engine: Any, problem: str) -> str:
+    """A problem without its details, account numbers and strategy names: those are for people who have logged in."""
+    text = problem.partition(": ")[0]
+    for name in sorted(engine.strategies(), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "a strategy", text)
+    return _ACCOUNT.sub("an account", text)
 
 
 class EngineCollector:
@@ -150,9 +160,10 @@ def install(host: Host) -> int:
         The number of servers found (0 in a test without one; logged as a warning).
     """
     Probe.host = host
-    servers = [thing for thing in gc.get_objects() if isinstance(thing, BokehTornado)]
-    for server in servers:
-        server.add_handlers(r".*", [(server.prefix + path, handler, options) for path, handler, options in ROUTES])
-    if not servers:
+    found = servers()
+    for server in found:
+        routes = [(server.prefix + path, handler, options) for path, handler, options in ROUTES]
+        server._tornado.add_handlers(r".*", routes)  # noqa: SLF001 - Bokeh has no public way to it
+    if not found:
         log.warning("No server found in this process: /health and /metrics are not served")
-    return len(servers)
+    return len(found)

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import pandas as pd
 
 from dashboard import frames
+from dashboard.earnings import Curves, equity_curves, pnl_today
 from dashboard.picture import Picture, read
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Hub:
         self._waiting: dict[int, float] = {}
         self._read_at: dict[str, float] = {}
         self._now = asyncio.Event()
-        self._earned: dict[str, tuple[object, tuple[frames.Curves, dict[str, float]]]] = {}
+        self._earned: dict[str, tuple[object, tuple[Curves, dict[str, float]]]] = {}
         self._timelines: dict[str, tuple[object, pd.DataFrame]] = {}
 
     def __len__(self) -> int:
@@ -85,7 +86,7 @@ class Hub:
             self._timelines[order_key] = known
         return known[1]
 
-    def earnings(self, picture: Picture, account: str = "") -> tuple[frames.Curves, dict[str, float]]:
+    def earnings(self, picture: Picture, account: str = "") -> tuple[Curves, dict[str, float]]:
         """Equity curves and today's P&L per strategy; summed up once for all sessions.
 
         Args:
@@ -103,10 +104,10 @@ class Hub:
         return known[1]
 
     @staticmethod
-    def _earn(picture: Picture, account: str, midnight: datetime) -> tuple[frames.Curves, dict[str, float]]:
-        curves = frames.equity_curves(picture.table("equity"), account=account)
+    def _earn(picture: Picture, account: str, midnight: datetime) -> tuple[Curves, dict[str, float]]:
+        curves = equity_curves(picture.table("equity"), account=account)
         positions = frames.chosen(picture.table("positions"), account=account)
-        return curves, frames.pnl_today(positions, curves, midnight)
+        return curves, pnl_today(positions, curves, midnight)
 
     async def run(self) -> None:
         """Tick until cancelled."""

@@ -14,19 +14,13 @@ LOCAL_USER: Final = "local operator"
 
 
 def role_of(settings: Settings, user: str) -> Role:
-    """Decide the role of a user.
-
-    Somebody named as a viewer is one, whatever else is said. As soon as operators are named, nobody else may act.
+    """Decide the role of a user, by the engine's own rule.
 
     Args:
-        settings: ``operators`` and ``viewers`` count.
+        settings: ``operators``, ``viewers`` and ``named_only`` count; see ``Settings.may_act``.
         user: As logged in, or :data:`LOCAL_USER`.
     """
-    if user in settings.viewer_names:
-        return "viewer"
-    if settings.operator_names and user not in settings.operator_names:
-        return "viewer"
-    return "operator"
+    return "operator" if settings.may_act(user) else "viewer"
 
 
 def is_loopback(address: str) -> bool:

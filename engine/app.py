@@ -100,7 +100,7 @@ class Engine:
             self.room.intake, self.room.keeper, self.clock, self.settings.ib_timezone
         )
         urls = self.settings.alert_urls.split()
-        self._alerts = Alerts(apprise_sender(urls) if urls else None)
+        self._alerts = Alerts(apprise_sender(urls) if urls else None, secrets=self.settings.secrets)
         self.room.keeper.on_requests = lambda _: self._ask_soon(loop)
         self._supervisor = asyncio.create_task(self._supervise(), name="engine")
         await self._started.wait()

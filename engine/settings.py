@@ -6,13 +6,13 @@ default they did not mean.
 
 from __future__ import annotations
 
-import fnmatch
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus
 
 from engine.errors import SettingsError
 
@@ -24,7 +24,7 @@ def _setting(default: object, doc: str) -> object:
     return field(default=default, metadata={_DOC: doc})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """The settings in force; immutable.
 
@@ -56,7 +56,10 @@ class Settings:
     housekeeping_every_s: float = _setting(900.0, "seconds between compaction and pruning rounds")  # type: ignore[assignment]
     events_url: str = _setting("", "empty: in-process queue; nats://HOST:PORT: JetStream")  # type: ignore[assignment]
     strategies: str = _setting("", "names, comma separated; NAME=PATTERN maps order references by shell pattern")  # type: ignore[assignment]
-    operators: str = _setting("", "users who may act, comma separated; empty: everybody on an unexposed server")  # type: ignore[assignment]
+    operators: str = _setting("", "users who may act, comma separated; empty: everybody, or nobody when named_only")  # type: ignore[assignment]
+    named_only: bool = _setting(  # type: ignore[assignment]
+        False, "true: only users named in operators may act; the server sets it by itself when it has a login"
+    )
     viewers: str = _setting("", "users who may only look, comma separated")  # type: ignore[assignment]
     alert_urls: str = _setting("", "Apprise URLs, space separated; empty: no alerts leave this machine")  # type: ignore[assignment]
     flex_token: str = _setting("", "Flex web service token; empty: no download")  # type: ignore[assignment]
@@ -186,6 +189,30 @@ class Settings:
             found[name.strip()] = pattern.strip()
         return found
 
+    def may_act(self, user: str) -> bool:
+        """Whether a user may change anything.
+
+        A viewer never may, whatever else is said, and neither may somebody without a name. As soon as operators are
+        named, or the server has a login (``named_only``), nobody else may act.
+
+        Args:
+            user: As logged in, exactly; compared with capitals and all.
+        """
+        if not user.strip() or user in self.viewer_names:
+            return False
+        return user in self.operator_names or not (self.operator_names or self.named_only)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that must not be seen: tokens, alert addresses, and what the URLs carry as user, password or key."""
+        found = {self.flex_token, *self.alert_urls.split()}
+        for url in (self.arctic_uri, self.events_url, *self.alert_urls.split()):
+            found |= _secrets_in(url)
+        for url in self.alert_urls.split():
+            # Chat services take their tokens anywhere in the address.
+            found |= {part for part in re.split(r"[/:@?&=]+", url) if len(part) >= _TOKEN_LENGTH}
+        return tuple(sorted((s for s in found if s), key=len, reverse=True))
+
     def in_force(self) -> list[tuple[str, str, str, bool]]:
         """What the settings screen shows.
 
@@ -195,36 +222,92 @@ class Settings:
         rows = []
         for f in fields(self):
             value = getattr(self, f.name)
-            shown = redact(str(value)) if f.name not in _SECRET else ("set" if value else "")
-            rows.append((PREFIX + f.name.upper(), shown, str(f.metadata[_DOC]), value != f.default))
+            rows.append((PREFIX + f.name.upper(), _shown(f.name, value), str(f.metadata[_DOC]), value != f.default))
         return rows
+
+    def __repr__(self) -> str:
+        """What differs from the defaults, without secrets: a traceback or a log may contain it."""
+        changed = [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Settings({', '.join(f'{name}={_shown(name, value)}' for name, value in changed)})"
 
 
 _SECRET = {"flex_token", "alert_urls"}
+_URLS = {"arctic_uri", "events_url"}
 _NOT_OURS = {"hypothesis_examples", "cookie_secret", "port", "address"}
+_HIDDEN = "***"
+# ArcticDB's and the servers' parameters that are no secret; everything else in a query is taken for one.
+_OPEN_PARAMETERS = {
+    "aws_auth",
+    "aws_profile",
+    "ca_cert_dir",
+    "ca_cert_path",
+    "force",
+    "map_size",
+    "path_prefix",
+    "port",
+    "region",
+    "ssl",
+    "use_virtual_addressing",
+}
+
+
+def _shown(name: str, value: object) -> str:
+    if name in _SECRET:
+        return "set" if value else ""
+    return redact(str(value)) if name in _URLS else str(value)
 
 
 def redact(text: str) -> str:
-    """Take passwords and keys out of a URL before it is shown or logged."""
-    if "://" not in text:
+    """A store's or server's URL without user, password and keys, for screens, logs and errors.
+
+    Only what is known to be harmless is kept: scheme, host, path, and parameters that are no secret. What is no URL, or
+    more than one, or cannot be told apart, is hidden as a whole.
+    """
+    if not text:
         return text
-    parts = urlsplit(text)
-    netloc = parts.hostname or ""
-    if parts.port:
-        netloc += f":{parts.port}"
-    if parts.scheme.startswith("s3"):
-        netloc = parts.netloc.rpartition("@")[2]
-    query = "&".join(p if not _is_secret(p) else p.partition("=")[0] + "=***" for p in parts.query.split("&") if p)
-    if parts.scheme == "lmdb":
-        return text
-    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    scheme, mark, rest = text.partition("://")
+    if not mark or not _is_scheme(scheme):
+        return _HIDDEN
+    if scheme.lower() == "lmdb" and "?" not in rest:
+        return text  # a folder of this machine may have any name
+    head, question, query = rest.partition("?")
+    place = head.rpartition("@")[2]
+    odd = "://" in rest or "@" in query or "#" in rest or any(c.isspace() for c in rest)
+    if odd or (scheme.lower() != "lmdb" and ("=" in head or "&" in head)):
+        return f"{scheme}://{_HIDDEN}"
+    if "@" in head:
+        place = f"{_HIDDEN}@{place}"
+    return f"{scheme}://{place}" + (question and question + "&".join(map(_parameter, query.split("&"))))
 
 
-def _is_secret(parameter: str) -> bool:
-    return any(
-        fnmatch.fnmatch(parameter.partition("=")[0].lower(), p)
-        for p in ("*secret*", "access", "*key*", "*password*", "*token*")
-    )
+def _is_scheme(text: str) -> bool:
+    return text.isascii() and text[:1].isalpha() and text.replace("+", "").isalnum()
+
+
+def _parameter(text: str) -> str:
+    name, mark, _ = text.partition("=")
+    if mark and name.lower() in _OPEN_PARAMETERS:
+        return text
+    return f"{name}={_HIDDEN}" if mark and name.replace("_", "").isalpha() else _HIDDEN
+
+
+def _secrets_in(url: str) -> set[str]:
+    """Users, passwords and keys that a URL carries, as written and decoded."""
+    head, _, query = url.partition("://")[2].partition("?")
+    user = head.rpartition("@")[0]
+    found = {user, user.partition(":")[2]} | {
+        p.partition("=")[2]
+        for p in query.split("&")
+        if _parameter(p) != p and len(p.partition("=")[2]) >= _LEAST_SECRET
+    }
+    return {
+        s for s in found | {unquote(f) for f in found} | {unquote_plus(f) for f in found} if len(s) >= _LEAST_SECRET
+    }
+
+
+_TOKEN_LENGTH = 8
+_LEAST_SECRET = 4
+"""A shorter text than this is no key, and taking every occurrence of it out of a message would leave none readable."""
 
 
 def _names(text: str) -> tuple[str, ...]:

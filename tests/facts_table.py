@@ -32,7 +32,7 @@ TABLE: dict[str, Answer] = {
             "unit/broker/test_connection.py::test_a_link_that_is_down_degrades_until_it_is_back_and_everything_was_asked_again_f129_r1",
             "integration/test_broker_link.py::test_a_cut_connection_comes_back_and_fills_of_the_gap_are_told_once_f2_f134_r1",
             "integration/test_broker_link.py::test_fills_while_the_link_is_down_are_told_and_a_replay_follows_f33_f129_r1_r2",
-            "unit/state/test_identity.py::test_replays_of_other_clients_count_though_nothing_live_told_of_them",
+            "integration/test_engine_faults.py::test_fills_while_ib_is_cut_off_are_there_when_it_is_back_and_make_no_break_r1",
         ),
     ),
     "R2": Answer(
@@ -211,7 +211,7 @@ TABLE: dict[str, Answer] = {
             "unit/desk/test_reconciler.py::test_r23_a_silently_lost_fill_books_itself_before_it_becomes_a_break",
             "unit/recon/test_causes.py::test_r23_f63_an_order_that_filled_more_than_we_hold_names_the_missing_execution",
             "integration/test_broker_facts.py::test_a_fill_whose_messages_were_lost_comes_with_a_replay_r23_f51",
-            "unit/state/test_identity.py::test_replays_of_other_clients_count_though_nothing_live_told_of_them",
+            "integration/test_engine_faults.py::test_a_fill_that_no_message_told_of_books_itself_at_the_next_reconciliation_r23",
         ),
     ),
     "R24": Answer(
@@ -413,7 +413,7 @@ TABLE: dict[str, Answer] = {
     "R51": Answer(
         "the ten faults of the system this one replaces",
         (
-            "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_f120_f126_r3",
+            "unit/broker/test_positions.py::test_an_empty_answer_after_one_with_positions_is_asked_for_again_f120_r3",
             "integration/test_store_contract.py::test_an_append_only_symbol_is_never_written_and_a_snapshot_never_appended_to",
             "unit/recon/test_compare.py::test_r39_a_holding_that_the_broker_leaves_out_is_a_difference_of_minus_all",
             "unit/core/test_position.py::test_a_flip_does_not_book_profit_on_the_whole_fill",
@@ -980,7 +980,7 @@ TABLE: dict[str, Answer] = {
     ),
     "F79b": Answer(
         "Sub-account allocation details may need reqExecutions",
-        ("unit/test_facts_table.py::test_every_number_has_a_test_or_a_reason_why_none_can_reach_it",),
+        (),
         "Needs an advisor's allocation by IB itself; executions are asked for without an account filter.",
     ),
     "F79c": Answer(
@@ -1250,6 +1250,7 @@ TABLE: dict[str, Answer] = {
         (
             "unit/broker/test_positions.py::test_an_empty_answer_after_one_with_positions_is_asked_for_again_f120_r3",
             "unit/broker/test_positions.py::test_the_first_answer_without_any_position_is_asked_for_again_f120",
+            "integration/test_broker_positions.py::test_a_lasting_empty_answer_that_the_portfolio_contradicts_is_unknown_not_flat_f120_r3",
             "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_f120_f126_r3",
         ),
     ),
@@ -1292,6 +1293,7 @@ TABLE: dict[str, Answer] = {
         (
             "unit/broker/test_positions.py::test_an_account_without_a_row_is_flat_in_a_complete_answer_f126",
             "unit/recon/test_breaks.py::test_r3_f126_unknown_answers_neither_open_nor_close_nor_count",
+            "integration/test_broker_positions.py::test_an_account_that_was_really_sold_out_is_confirmed_flat_f126",
             "integration/test_broker_positions.py::test_an_empty_answer_is_asked_for_again_f120_f126_r3",
         ),
     ),

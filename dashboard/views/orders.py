@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, FactorRange, HoverTool, Range1d
 from bokeh.plotting import figure
 from panel.viewable import Viewable
 
-from dashboard import frames, theme
+from dashboard import frames, order_bars, theme
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, section, text
 from dashboard.picture import Picture
@@ -167,7 +167,7 @@ class Orders(Screen):
             if not picture.live:
                 moments = pd.to_datetime(stories[key]["timestamp"], utc=True)
                 stories[key] = stories[key][moments <= pd.Timestamp(picture.at)]
-        data = frames.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
+        data = order_bars.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
         data["colour"] = [theme.status_colour(status) for status in data["status"]]
         data["shade"] = data["colour"]
         last = [a != b for a, b in zip(data["order_key"], [*data["order_key"][1:], None], strict=False)]

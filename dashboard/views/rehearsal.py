@@ -84,6 +84,7 @@ class Rehearsal(Screen):
         given = {name: widget.value.strip() for name, widget in self._inputs.items() if (widget.value or "").strip()}
 
         async def happen() -> Any:
+            self.desk.books.access.check(f"rehearse: {fault.label}", self.desk.user, repr(given))
             try:
                 # In a thread: the desk waits for the gateway's loop, which may be this one.
                 return await asyncio.to_thread(gateway.faults.run, fault.name, **given)

@@ -35,14 +35,8 @@ class Access:
         Raises:
             NotPermitted: The operator may only look.
         """
-        allowed = operator is None or self._may_act(operator)
-        who = "engine" if operator is None else operator
+        allowed = operator is None or self._settings.may_act(operator)
+        who = "engine" if operator is None else operator.strip() or "nobody"
         self._put([Audited(user=who, act=act, detail=detail[:500], allowed=allowed, received_at=self._clock.now())])
         if not allowed:
-            raise NotPermitted(f"{who or 'nobody'} may look, not act: {act} was not done")
-
-    def _may_act(self, operator: str) -> bool:
-        settings = self._settings
-        if operator in settings.viewer_names:
-            return False
-        return not settings.operator_names or operator in settings.operator_names
+            raise NotPermitted(f"{who} may look, not act: {act} was not done")

@@ -29,6 +29,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from engine.errors import StoreUnavailable
+from engine.settings import redact
 
 MEBI: Final = 1 << 20
 _MAP_UNIT: Final = 512_000
@@ -43,13 +44,7 @@ _PROBE_TIMEOUT_S: Final = 2.0
 
 def redacted(uri: str) -> str:
     """The URI without its keys, for messages."""
-    head, mark, query = uri.partition("?")
-    if not mark:
-        return head
-    shown = (
-        p if not p.lower().startswith(("access", "secret")) else p.partition("=")[0] + "=***" for p in query.split("&")
-    )
-    return head + "?" + "&".join(shown)
+    return redact(uri)
 
 
 def lmdb_path(uri: str) -> Path | None:

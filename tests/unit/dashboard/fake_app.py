@@ -12,7 +12,8 @@ from fake_engine import LivelyEngine  # noqa: E402
 from dashboard import app, host  # noqa: E402
 from engine.settings import Settings  # noqa: E402
 
+viewers, operators = os.environ.get("FAKE_VIEWERS", ""), os.environ.get("FAKE_OPERATORS", "ann,local operator")
 home = host.get(
-    lambda: LivelyEngine(Settings(strategies="ALPHA,BETA", viewers=os.environ.get("FAKE_VIEWERS", "")), rehearsal=True)
+    lambda: LivelyEngine(Settings(strategies="ALPHA,BETA", viewers=viewers, operators=operators), rehearsal=True)
 )
 app.open_page(home.engine, home.hub)

@@ -44,6 +44,7 @@ class FakeBooks:
         self.engine = engine
         self.random = random.Random(seed)
         self.acts: list[tuple[str, dict]] = []
+        self.access = self
         self.counter = itertools.count(1)
         self.books: dict[tuple[str, str, int], dict] = {}
         self.rows: list[dict] = []
@@ -367,6 +368,10 @@ class FakeBooks:
 
     # --- acts -------------------------------------------------------------------------------------------------------
 
+    def check(self, act: str, operator: str, detail: str = "") -> None:
+        if not self.engine.settings.may_act(operator):
+            raise NotPermitted(f"{operator} may look, not act: {act} was not done")
+
     def allow(self, act: str, operator: str, **what) -> None:
         if operator in self.engine.settings.viewer_names:
             raise NotPermitted(f"{operator} may look, not act")
@@ -532,6 +537,9 @@ class FakeEngine:
     def subscribe(self, callback):
         self.listeners.append(callback)
         return lambda: self.listeners.remove(callback)
+
+    def strategies(self) -> dict:
+        return dict.fromkeys(STRATEGIES)
 
     def broker_state(self):
         return self.connection

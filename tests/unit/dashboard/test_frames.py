@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from dashboard import frames
+from dashboard import earnings, frames, order_bars
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -94,11 +94,11 @@ def test_what_only_the_broker_holds_is_shown_too():
 def test_todays_pnl_takes_off_what_was_there_when_the_day_began():
     midnight = NOON.replace(hour=0)
     curves = {"ALPHA": ([midnight - timedelta(hours=1), midnight + timedelta(hours=1)], [10.0, 99.0])}
-    assert frames.pnl_today(pd.DataFrame([position()]), curves, midnight) == {"ALPHA": 14.0}
+    assert earnings.pnl_today(pd.DataFrame([position()]), curves, midnight) == {"ALPHA": 14.0}
 
 
 def test_a_strategy_that_began_today_earned_all_of_it_today():
-    assert frames.pnl_today(pd.DataFrame([position()]), {}, NOON.replace(hour=0)) == {"ALPHA": 24.0}
+    assert earnings.pnl_today(pd.DataFrame([position()]), {}, NOON.replace(hour=0)) == {"ALPHA": 24.0}
 
 
 def test_equity_leaves_out_a_moment_of_which_a_part_is_unknown():
@@ -112,7 +112,7 @@ def test_equity_leaves_out_a_moment_of_which_a_part_is_unknown():
             "fees_base": [0.5, 0.5, 0.5],
         }
     )
-    times, values = frames.equity_curves(equity)["ALPHA"]
+    times, values = earnings.equity_curves(equity)["ALPHA"]
     assert times == [NOON + timedelta(minutes=1)]
     assert values == [1.5]
 
@@ -148,7 +148,7 @@ def test_an_order_key_is_made_from_the_perm_id_or_else_from_client_and_order_id(
 
 def test_each_state_of_an_order_is_a_bar_until_the_next_one():
     story = pd.DataFrame([order("P:1", "Submitted", 0), order("P:1", "Filled", 3, filled=10.0)])
-    bars = frames.order_segments({"P:1": story}, frames.orders_table(story.tail(1)), NOON + timedelta(hours=1))
+    bars = order_bars.order_segments({"P:1": story}, frames.orders_table(story.tail(1)), NOON + timedelta(hours=1))
     assert bars["status"] == ["Submitted", "Filled"]
     assert bars["right"][0] == bars["left"][1] == bars["right"][1] == datetime(2026, 3, 4, 12, 3)  # noqa: DTZ001
     assert bars["filled"] == ["0 of 10", "10 of 10"]
@@ -156,7 +156,7 @@ def test_each_state_of_an_order_is_a_bar_until_the_next_one():
 
 def test_the_bar_of_an_open_order_reaches_to_now():
     story = pd.DataFrame([order("P:1", "Submitted", 0)])
-    bars = frames.order_segments({"P:1": story}, frames.orders_table(story), NOON + timedelta(hours=1))
+    bars = order_bars.order_segments({"P:1": story}, frames.orders_table(story), NOON + timedelta(hours=1))
     assert bars["right"] == [datetime(2026, 3, 4, 13, 0)]  # noqa: DTZ001
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks` prints one table and writes benchmarks.json."""

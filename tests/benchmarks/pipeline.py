@@ -1,0 +1,212 @@
+"""Figures A, B, D, E and F: the way of a fill from a strategy's put to ArcticDB."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.pipeline.messages import readable
+from engine.pipeline.room import BookRoom
+from tests.benchmarks.kit import (
+    Figure,
+    assert_exact,
+    bare_append,
+    fdatasync_probe,
+    feed,
+    figure,
+    instruments,
+    opened,
+    pace,
+    percentile,
+    settle,
+    stored_fills,
+)
+from tests.benchmarks.messages import messages, put_all, queue_of
+
+
+def burst(room: BookRoom, first: int, count: int) -> float:
+    """Fills/s of a burst from five threads until fills, orders and positions are in ArcticDB; books checked."""
+    work = messages(first, count)
+    settle()
+    queue = queue_of(room)
+    started = time.perf_counter()
+    threads = put_all(queue, work)
+    for thread in threads:
+        thread.join()
+    queue.join()
+    assert room.writer.wait_stored(room.keeper.seq, 600), "the store did not take everything"
+    taken = time.perf_counter() - started
+    assert_exact(room, 0, first + count)
+    return count / taken
+
+
+def end_to_end(count: int, rounds: int) -> list[Figure]:
+    """A: ``message_queue.put`` from 5 threads, 5 strategies x 20 instruments, each fill with fee and final status.
+
+    Until fills, orders and positions are in ArcticDB (LMDB on disk) and the journal is fsynced. A fresh store each round;
+    one small burst is the warm-up; each round also makes the bare 10,000-row append it is compared with.
+    """
+    speeds, ratios = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            bare = bare_append(Path(folder) / "bare", 10_000, 3)
+            with opened(Path(folder) / "books") as room:
+                warm = min(count, 500)
+                burst(room, 0, warm)
+                speed = burst(room, warm, count)
+                assert stored_fills(room) == warm + count, "not every fill is in the store"
+        speeds.append(speed)
+        ratios.append(speed / (10_000 / bare))
+    ratio = sorted(ratios)[len(ratios) // 2]
+    return [
+        figure(
+            f"A end to end, {count:,} fills",
+            speeds,
+            "fills/s",
+            ratio=ratio,
+            over="bare append rows/s",
+            target=">= 26,000/s, >= 0.10",
+        )
+    ]
+
+
+def with_history(count: int, history: int, rounds: int) -> list[Figure]:
+    """B: the burst of A on an empty store and on one with ``history`` fills, interleaved; and bytes per fill on disk."""
+    ratios, sizes = [], []
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "old") as old:
+        feed(old, 0, history, instruments())
+        first = history
+        for turn in range(rounds):
+            before = _size(Path(folder) / "old")
+            full = burst(old, first, count)
+            sizes.append((_size(Path(folder) / "old") - before) / count)
+            first += count
+            with opened(Path(folder) / f"new{turn}") as new:
+                ratios.append(burst(new, 0, count) / full)
+    return [
+        figure(f"B time with {history:,} of history", ratios, "x empty", target="<= 1.1"),
+        figure("B disk per further fill", sizes, "bytes", target="linear"),
+    ]
+
+
+def _size(folder: Path) -> int:
+    return sum(f.stat().st_blocks * 512 for f in folder.rglob("*") if f.is_file())
+
+
+def put_cost(count: int, rounds: int) -> list[Figure]:
+    """D: how long ``put`` holds a strategy that puts fills at 2,000/s, everything else running in the same process."""
+    mid, high = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as room:
+            work = messages(0, count + 200)[0]
+            queue = queue_of(room)
+            taken: list[float] = []
+
+            def put(number: int, work: list[Any] = work, queue: Any = queue, taken: list[float] = taken) -> None:
+                started = time.perf_counter()
+                queue.put(work[number])
+                taken.append((time.perf_counter() - started) * 1e6)
+
+            pace(len(work), 2000, put)
+            queue.join()
+            mid.append(percentile(taken[len(taken) // 10 :], 0.5))
+            high.append(percentile(taken[len(taken) // 10 :], 0.99))
+    return [
+        figure("D put at 2,000/s, p50", mid, "us", target="<= 15"),
+        figure("D put at 2,000/s, p99", high, "us", target="<= 300"),
+    ]
+
+
+def accepted(count: int, rounds: int) -> list[Figure]:
+    """E: from a read message to its fsynced journal group at 200 fills/s; before it, fdatasync of 4 KiB on that disk."""
+    mid, ratios = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as room:
+            probe = fdatasync_probe(Path(folder))
+            work = [m for m in messages(0, count * 5)[0] if m["type"] == "fill"]
+            waits: list[float] = []
+
+            def put(number: int, work: list[Any] = work, room: BookRoom = room, waits: list[float] = waits) -> None:
+                started = time.perf_counter()
+                future = room.intake.put(readable(work[number], room.clock, "queue"))
+                future.add_done_callback(lambda _: waits.append((time.perf_counter() - started) * 1000))
+
+            pace(len(work), 200, put)
+            room.intake.put([]).result()
+            room.writer.wait_stored(room.journal.head, 60)
+            mid.append(percentile(waits, 0.5))
+            ratios.append(mid[-1] / probe)
+    ratio = sorted(ratios)[len(ratios) // 2]
+    return [figure("E accepted at 200/s, p50", mid, "ms", ratio=ratio, over="fdatasync of 4 KiB", target="<= 4 x")]
+
+
+def stored(count: int, per_s: int, rounds: int) -> list[Figure]:
+    """F: from ``put`` to readable in ArcticDB at an even rate over five strategies, and commits per fill."""
+    mid, ratios, commits = [], [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            bare = bare_append(Path(folder) / "bare", 1, 10) * 1000
+            with opened(Path(folder) / "books") as room:
+                burst(room, 0, 200)
+                waits, calls = _latencies(room, 200, count, per_s)
+        mid.append(percentile(waits, 0.5))
+        ratios.append(mid[-1] / bare)
+        commits.append(calls / count)
+    ratio = sorted(ratios)[len(ratios) // 2]
+    return [
+        figure(f"F in ArcticDB at {per_s:,}/s, p50", mid, "ms", ratio=ratio, over="bare append", target="<= 6 x"),
+        figure(f"F symbol commits per fill at {per_s:,}/s", commits, "", target="<= 0.25 at 500/s"),
+    ]
+
+
+def _latencies(room: BookRoom, first: int, count: int, per_s: int) -> tuple[list[float], int]:
+    parts = messages(first, count)
+    work = [m for n in range(0, len(parts[0]), 2) for part in parts for m in part[n : n + 2]]
+    queue, calls = queue_of(room), [0]
+    for name in ("append", "write"):
+        setattr(room.store, name, _counted(getattr(room.store, name), calls))
+    put_at: dict[str, float] = {}
+    marks: list[tuple[int, float]] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        seen = room.writer.stored_seq
+        while not done.is_set():
+            if room.writer.wait_stored(seen + 1, 0.2):
+                seen = room.writer.stored_seq
+                marks.append((seen, time.perf_counter()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+
+    def put(number: int) -> None:
+        for message in work[2 * number : 2 * number + 2]:
+            if message["type"] == "fill":
+                put_at[message["fill"].execution.execId] = time.perf_counter()
+            queue.put(message)
+
+    pace(len(work) // 2, per_s, put)
+    queue.join()
+    assert room.writer.wait_stored(room.keeper.seq, 60)
+    time.sleep(0.3)  # the watcher's last look
+    done.set()
+    watcher.join()
+    with room.lock:
+        firsts = {r.fill.exec_id: r.first_seq for r in room.ledger.fills() if r.fill.exec_id in put_at}
+    waits, mark = [], 0
+    for exec_id, seq in sorted(firsts.items(), key=lambda pair: pair[1]):
+        while marks[mark][0] < seq:
+            mark += 1
+        waits.append((marks[mark][1] - put_at[exec_id]) * 1000)
+    return waits, calls[0]
+
+
+def _counted(act: Any, calls: list[int]) -> Any:
+    def counting(*args: Any) -> Any:
+        calls[0] += 1
+        return act(*args)
+
+    return counting
