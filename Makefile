@@ -119,7 +119,9 @@ serve: $(VENV)/.installed ## install what is missing and serve the dashboard on 
 .PHONY: test
 test: install-dev lint ## everything: lint, types, import contracts, all tests, and the clients' tests with ib_async
 	@echo "== tests, with ib_insync"
-	@$(BIN)/python -m pytest -q </dev/null
+	@$(BIN)/python -m pytest -q -m "not soak and not browser" </dev/null
+	@echo "== tests in the browser"
+	@$(BIN)/python -m pytest -q -m "browser and not soak" tests/browser </dev/null
 	@echo "== tests of the IB client, with ib_async"
 	@FILLBOOK_IB_CLIENT=ib_async $(VENV_ASYNC)/bin/python -m pytest -q -m client tests/integration </dev/null
 

@@ -12,10 +12,12 @@ from serving import ARGUMENTS, PATIENCE_MS, chromium_path, painted
 
 
 def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.slow)
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.slow)
+    # Playwright keeps an event loop running in this thread until the session ends; no other test could start its own.
+    items.sort(key=lambda item: item in ours)
 
 
 @pytest.fixture(scope="session")
