@@ -301,11 +301,20 @@ def keyed(frame: pd.DataFrame) -> pd.DataFrame:
 BREAK_TEXTS = ("state", "account", "instrument", "owner", "note", "break_id")
 BREAK_NAMES = {"status": "state", "qty": "quantity", "explained_qty": "explained", "residual_qty": "residual"}
 """Stored column names -> the names on the screen."""
-BREAK_NUMBERS = ("residual", "quantity", "explained", "value_at_risk_base", "runs", "age_s", "con_id")
+BREAK_NUMBERS = (
+    "residual",
+    "quantity",
+    "unassigned_qty",
+    "explained",
+    "value_at_risk_base",
+    "runs",
+    "age_s",
+    "con_id",
+)
 
 
 def breaks_table(frame: pd.DataFrame | None, *, account: str = "", now: datetime) -> pd.DataFrame:
-    """Open breaks, the largest value at risk first; ``age`` in minutes since first seen."""
+    """Open breaks, the largest value at risk first; ``age_min`` in minutes since first seen."""
     source = chosen(frame, account=account)
     if source.empty:
         return tidy(None, BREAK_TEXTS, (*BREAK_NUMBERS, "age_min"), ("first_seen", "last_changed"))
@@ -318,6 +327,27 @@ def breaks_table(frame: pd.DataFrame | None, *, account: str = "", now: datetime
         source = source.assign(age_min=((pd.Timestamp(now) - seen).dt.total_seconds() / 60).round(1))
     out = tidy(source, BREAK_TEXTS, (*BREAK_NUMBERS, "age_min"), ("first_seen", "last_changed"))
     return out.sort_values("value_at_risk_base", ascending=False, kind="stable", na_position="first", ignore_index=True)
+
+
+def unbalanced(breaks: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part breaks by the invariant strategies + UNASSIGNED = broker.
+
+    Args:
+        breaks: The engine's breaks: ``quantity`` (broker minus strategies) and, where given, ``unassigned_qty``.
+
+    Returns:
+        (breaks for which it fails, breaks that only wait in UNASSIGNED for an owner); both carry ``missing``, the
+        broker's quantity minus all books, UNASSIGNED included.
+    """
+    source = pd.DataFrame() if breaks is None else breaks
+    if source.empty:
+        return source, source
+    source = source.rename(columns={old: new for old, new in BREAK_NAMES.items() if new not in source})
+    source = source.assign(
+        missing=number_column(source, "quantity") - number_column(source, "unassigned_qty").fillna(0.0)
+    )
+    fails = source["missing"] != 0  # an unknown quantity (NaN) fails too
+    return source[fails], source[~fails]
 
 
 def preview_table(before_after: pd.DataFrame | Sequence[Mapping[str, Any]] | None) -> pd.DataFrame:

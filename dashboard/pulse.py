@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from panel.custom import JSComponent
 
+from dashboard.frames import unbalanced
 from dashboard.picture import Picture
 from dashboard.theme import duration_text, partial_sum, partial_text, time_text
 
@@ -132,6 +133,12 @@ def square_badge(square: dict[str, Any] | None) -> dict[str, str]:
         return {"text": "? Not checked", "state": "unknown", "title": f"{rule}: unknown, {checked}"}
     if ok:
         return {"text": "✓ Square", "state": "good", "title": f"{rule}: holds, {checked}"}
-    rows = square.get("rows") if square else None
-    number = 0 if rows is None else len(rows)
-    return {"text": f"✗ {number} not square", "state": "bad", "title": f"{rule}: does not hold for {number}, {checked}"}
+    fails, waits = unbalanced(square.get("rows") if square else None)
+    if fails.empty and len(waits):
+        title = f"{rule}: holds, but {len(waits)} of it wait in UNASSIGNED for an owner, {checked}"
+        return {"text": f"! {len(waits)} unassigned", "state": "unknown", "title": title}
+    return {
+        "text": f"✗ {len(fails)} not square",
+        "state": "bad",
+        "title": f"{rule}: does not hold for {len(fails)}, {checked}",
+    }

@@ -119,7 +119,7 @@ class AssignDialog(Viewer):
         self.head.object = pairs(
             [
                 ("Instrument", f"{found['instrument']} (con_id {con_id}) in {account}{waiting}"),
-                ("Residual to assign", quantity_text(found["residual"])),
+                ("To assign", quantity_text(found["quantity"])),
             ]
         )
         self.hints.object = "".join(
@@ -162,7 +162,7 @@ class AssignDialog(Viewer):
         except BadRequest as error:
             self.sum.object = notice("warn", error)
             return
-        left = Decimal(repr(float(self._break.get("residual") or 0))) - total
+        left = Decimal(repr(float(self._break.get("quantity") or 0))) - total
         kind = "good" if left == 0 else "warn"
         self.sum.object = notice(
             kind, f"Assigned {quantity_text(float(total))}, left over {quantity_text(float(left))}"
@@ -254,7 +254,7 @@ class AssignDialog(Viewer):
     def _still_there(self) -> bool:
         table = frames.breaks_table(self.desk.books.breaks(open_only=True), now=pd.Timestamp.now(tz="UTC"))
         found = table[(table["account"] == self._break["account"]) & (table["con_id"] == self._break["con_id"])]
-        return len(found) == 1 and float(found.iloc[0]["residual"]) == float(self._break["residual"])
+        return len(found) == 1 and float(found.iloc[0]["quantity"]) == float(self._break["quantity"])
 
     def _cancel(self, _event: Any) -> None:
         self._queue.clear()

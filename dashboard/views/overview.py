@@ -51,7 +51,7 @@ class Overview(Screen):
                 "state": Column("State", width=86),
                 "instrument": Column("Instrument"),
                 "account": Column("Account", width=92),
-                "residual": Column("Residual", "qty"),
+                "quantity": Column("To assign", "qty"),
                 "age_min": Column("Minutes", "count", width=82),
                 "value_at_risk_base": Column("At risk", "count"),
             },
@@ -188,13 +188,23 @@ class Overview(Screen):
                 "good",
                 f"✓ Square: {rule} for every account and instrument, checked {time_text(square.get('checked_at'))}",
             )
-        rows = frames.with_instrument(pd.DataFrame(square.get("rows")))
-        lines = []
-        for row in rows.head(6).to_dict("records"):
-            missing = row.get("residual_qty", row.get("residual", row.get("quantity")))
-            lines.append(f"{row['instrument']} in {row['account']}: broker minus books {quantity_text(missing)}")
-        more = "" if len(rows) <= 6 else f" and {len(rows) - 6} more"
-        return notice("error", f"✗ Not square: {rule} fails for {len(rows)} – " + "; ".join(lines) + more)
+        fails, waits = frames.unbalanced(square.get("rows"))
+        words = ""
+        if len(fails) or waits.empty:
+            told = f"✗ Not square: {rule} fails for {len(fails)}"
+            words = notice("error", told + _listed(fails, "missing", "broker minus books"))
+        if len(waits):
+            rest = "holds" if fails.empty else "holds for the rest"
+            told = f"! {rule} {rest}, but {len(waits)} wait in UNASSIGNED for an owner"
+            words += notice("warn", told + _listed(waits, "quantity", "to assign"))
+        return words
+
+
+def _listed(rows: pd.DataFrame, column: str, what: str) -> str:
+    named = frames.rows_of(frames.with_instrument(rows.head(6)))
+    lines = [f"{row['instrument']} in {row['account']}: {what} {quantity_text(row[column])}" for row in named]
+    more = "" if len(rows) <= 6 else f" and {len(rows) - 6} more"
+    return f" – {'; '.join(lines)}{more}" if lines else ""
 
 
 def _unknown(rows: int) -> str:

@@ -51,9 +51,10 @@ class Reconciliation(Screen):
                 "state": Column("State", filter=True),
                 "instrument": Column("Instrument", filter=True),
                 "account": Column("Account", filter=True),
-                "residual": Column("Residual", "qty"),
-                "quantity": Column("Broker − books", "qty"),
+                "quantity": Column("Broker − strategies", "qty"),
+                "unassigned_qty": Column("In UNASSIGNED", "qty"),
                 "explained": Column("Explained", "qty"),
+                "residual": Column("Residual", "qty"),
                 "age_min": Column("Age (min)", "count"),
                 "runs": Column("Runs", "count"),
                 "value_at_risk_base": Column("Value at risk (base)", "amount"),
@@ -102,7 +103,7 @@ class Reconciliation(Screen):
         )
         return pn.Column(
             section(
-                "Breaks: broker minus books",
+                "Breaks: broker minus strategies",
                 pn.FlexBox(self.now, self.assign, self.clear, align_items="center", gap="10px"),
                 self.progress,
                 self.result,
@@ -208,8 +209,9 @@ def evidence(row: Any, causes: list[dict[str, Any]]) -> str:
         [
             ("Break", f"{row['instrument']} in {row['account']} ({row['break_id']})"),
             ("State", BREAK_WORDS.get(row["state"], row["state"])),
-            ("Broker minus books", quantity_text(row["quantity"])),
-            ("Residual", quantity_text(row["residual"])),
+            ("Broker minus strategies", quantity_text(row["quantity"])),
+            ("Of it in UNASSIGNED", quantity_text(row["unassigned_qty"])),
+            ("Residual, explained by nothing", quantity_text(row["residual"])),
             ("First seen", row["first_seen"] + " UTC" if row["first_seen"] else "—"),
         ]
     )

@@ -67,10 +67,14 @@ class Server:
 
     def wait_until_up(self, seconds=90):
         deadline = time.monotonic() + seconds
-        while self.health()[0] not in {200, 503} or self.health()[1].get("problems") == ["the engine is starting"]:
+        while not self.answers():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.2)
+
+    def answers(self):
+        status, report = self.health()
+        return status in {200, 503} and report.get("problems") != ["the engine is starting"]
 
     def stop(self, number=signal.SIGTERM):
         if self.process is not None and self.process.poll() is None:

@@ -116,7 +116,10 @@ def test_a_second_server_on_the_same_books_is_refused_in_one_line(server, tmp_pa
     second = Server(
         ROOT / "panel_app.py", tmp_path, **{"FILLBOOK_DATA_DIR": server.environment["FILLBOOK_DATA_DIR"], **HURRIED}
     )
-    with pytest.raises(AssertionError):
-        second.start()
-    assert second.process.wait(30) == 2
+    try:
+        with pytest.raises(AssertionError):
+            second.start()
+        assert second.process.wait(30) == 2
+    finally:
+        second.stop()
     assert "fillbook:" in second.log.read_text()

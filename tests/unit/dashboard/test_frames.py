@@ -197,3 +197,18 @@ def test_the_base_currency_is_named_only_when_all_agree():
     assert frames.base_currency(pd.DataFrame({"base_currency": ["USD", "USD"]}), "") == "USD"
     assert frames.base_currency(pd.DataFrame({"base_currency": ["USD", "EUR"]}), "") == "base"
     assert frames.base_currency(None, "CHF") == "CHF"
+
+
+def test_what_waits_in_unassigned_breaks_no_invariant():
+    rows = [
+        {"account": "DU1", "con_id": 1, "quantity": 70.0, "unassigned_qty": 70.0},
+        {"account": "DU1", "con_id": 2, "quantity": 5.0, "unassigned_qty": 2.0},
+    ]
+    fails, waits = frames.unbalanced(pd.DataFrame(rows))
+    assert fails[["con_id", "missing"]].to_numpy().tolist() == [[2.0, 3.0]]
+    assert waits["con_id"].tolist() == [1]
+
+
+def test_a_difference_of_unknown_size_breaks_the_invariant():
+    fails, waits = frames.unbalanced(pd.DataFrame([{"account": "DU1", "con_id": 1, "quantity": math.nan}]))
+    assert (len(fails), len(waits)) == (1, 0)

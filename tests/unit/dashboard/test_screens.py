@@ -335,6 +335,8 @@ def test_the_badge_says_in_words_whether_all_is_square(engine):
     assert square_badge(None)["text"].startswith("?")
     assert square_badge({"ok": True, "checked_at": NOW})["text"] == "✓ Square"
     assert square_badge(engine.square())["text"] == "✗ 2 not square"
+    waiting = engine.square()["rows"].assign(unassigned_qty=engine.square()["rows"]["quantity"])
+    assert square_badge({"ok": False, "rows": waiting, "checked_at": NOW})["text"] == "! 2 unassigned"
 
 
 def test_the_strip_says_since_when_ib_is_away():
