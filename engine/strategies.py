@@ -120,7 +120,9 @@ class Strategy:
 
     def _hang_up(self) -> None:
         if self.ib is not None:
-            self.ib.disconnect()
+            from engine.broker.link import end
+
+            end(self.ib)
 
     def _put(self, message: dict[str, Any]) -> None:
         if self._queue is None or self._queue.closed:

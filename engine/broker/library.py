@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
 import threading
 import warnings
 from typing import Any, Final
 
 from engine.errors import BrokerUnavailable
+
+log = logging.getLogger(__name__)
 
 _loading: Final = threading.Lock()
 _loaded: dict[str, Any] = {}
@@ -73,3 +76,22 @@ def refuse_patched_asyncio() -> None:
     assert not hasattr(asyncio, "_nest_patched"), (
         "asyncio was patched by nest_asyncio; the engine does not run like that"
     )
+
+
+def hang_up(connection: Any) -> None:
+    """End a client's connection, also one that the other side has just reset.
+
+    The client library half-closes the socket first; when the peer's reset came in the same moment, the system refuses
+    that, and the library would leave the transport open and raise. Then the transport is dropped outright.
+
+    Args:
+        connection: The library's ``IB`` or its ``Client``.
+    """
+    try:
+        connection.disconnect()
+    except OSError as error:
+        log.info("the connection to IB was reset already: %s", error)
+        client = getattr(connection, "client", connection)
+        transport = getattr(getattr(client, "conn", None), "transport", None)
+        if transport is not None:
+            transport.abort()

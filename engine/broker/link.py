@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from engine.broker.client import load_library
+from engine.broker.library import hang_up, load_library
 from engine.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -26,11 +26,16 @@ def connector(settings: Settings) -> Callable[[int], Coroutine[Any, Any, Any]]:
         try:
             await ib.connectAsync(settings.ib_host, settings.ib_port, clientId=client_id, timeout=settings.ib_timeout_s)
         except (OSError, TimeoutError) as error:
-            ib.disconnect()
+            hang_up(ib)
             raise BrokerUnavailable(f"IB does not answer at {settings.ib_host}:{settings.ib_port}: {error}") from error
         return ib
 
     return connect
+
+
+def end(ib: Any) -> None:
+    """End a strategy's connection, also one that was just reset."""
+    hang_up(ib)
 
 
 def market_order(quantity: SupportsFloat) -> Any:

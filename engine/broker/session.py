@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from engine.broker.account import AccountBook, is_aggregate, is_master
 from engine.broker.instruments import described
+from engine.broker.library import hang_up
 from engine.broker.requests import COMPLETED_ORDERS, CURRENT_TIME, OPEN_ORDERS, POSITIONS, Requests
 from engine.broker.sights import OrderSights
 from engine.broker.taps import Taps, portfolio_key
@@ -134,7 +135,7 @@ class Session:
         self.requests.close(reason)
         if not self.ended.done():
             self.ended.set_result(reason)
-        self._client.disconnect()
+        hang_up(self._client)
 
     # What can be asked; everything raises BrokerUnavailable when there is no complete answer.
 

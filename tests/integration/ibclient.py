@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from engine.broker.library import hang_up
+
 DEADLINE_S = 60.0
 
 
@@ -59,7 +61,7 @@ async def connected(port: int, client_id: int = 1, **options: Any) -> AsyncItera
     try:
         yield ib
     finally:
-        ib.disconnect()
+        hang_up(ib)
 
 
 async def until(condition: Callable[[], Any], what: str) -> Any:

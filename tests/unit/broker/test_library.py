@@ -5,10 +5,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from engine.broker.library import load_library, refuse_patched_asyncio
+from engine.broker.library import hang_up, load_library, refuse_patched_asyncio
 from engine.errors import BrokerUnavailable
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,3 +70,24 @@ def test_threads_that_load_at_the_same_time_get_the_same_module():
         worker.join()
     assert len(found) == 4
     assert len({id(module) for module in found}) == 1
+
+
+def test_a_connection_that_was_reset_in_the_same_moment_is_hung_up_without_an_error():
+    """A peer's reset makes the system refuse the half-close; the engine and the strategies must outlive it."""
+    dropped = []
+
+    class Reset:
+        conn = SimpleNamespace(transport=SimpleNamespace(abort=lambda: dropped.append("aborted")))
+
+        def disconnect(self):
+            raise OSError(107, "Transport endpoint is not connected")
+
+    hang_up(Reset())
+    hang_up(SimpleNamespace(client=Reset(), disconnect=Reset().disconnect))
+    assert dropped == ["aborted", "aborted"]
+
+
+def test_a_sound_connection_is_hung_up_once():
+    ended = []
+    hang_up(SimpleNamespace(disconnect=lambda: ended.append("ended")))
+    assert ended == ["ended"]
