@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.broker.flex_web import download_flex
 from engine.clock import SystemClock
 from engine.core.events import Audited
 from engine.errors import BadRequest, FillbookError
@@ -62,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     command("verify", "recompute every book from the stored fills and compare", _verify)
     command("rebuild", "write every snapshot again from the facts, then verify", _rebuild)
     flex = command("import-flex", "take in a Flex statement; again changes nothing", _import_flex)
-    flex.add_argument("file", type=Path)
+    flex.add_argument("file", type=Path, nargs="?")
+    flex.add_argument("--download", action="store_true", help="fetch it with FILLBOOK_FLEX_TOKEN and _QUERY_ID")
     held = command("quarantine", "list messages that could not be read; replay or dismiss one", _quarantine)
     act = held.add_mutually_exclusive_group()
     act.add_argument("--replay", metavar="ID")
@@ -129,9 +131,12 @@ def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _import_flex(options: argparse.Namespace, settings: Settings) -> int:
-    content = options.file.read_bytes()
+    if (options.file is None) != options.download:
+        raise BadRequest("import-flex takes a file, or --download")
+    given = None if options.download else options.file.read_bytes()
 
     async def run() -> int:
+        content = given if given is not None else await download_flex(settings.flex_token, settings.flex_query_id)
         manager = await PortfolioManager.open(settings)
         try:
             result = await manager.import_flex(content, _operator())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.broker.client import IbBroker
 from engine.clock import SystemClock
 from engine.desk.alerts import Alerts, apprise_sender, gather
-from engine.errors import BrokerError, FillbookError
+from engine.errors import BrokerError, FillbookError, SettingsError
 from engine.monitor import LoopLag, health
 from engine.pipeline.room import BookRoom
 from engine.portfolio_manager import PortfolioManager
@@ -84,8 +84,13 @@ class Engine:
         Raises:
             StoreLocked: Another engine owns the books.
             StorageError: Store or journal cannot be opened.
+            SettingsError: ``events_url`` is set, which this version cannot serve.
             FillbookError: The client library is missing.
         """
+        if self.settings.events_url:
+            raise SettingsError(
+                "FILLBOOK_EVENTS_URL is set, but this version takes events from its own process only: leave it empty"
+            )
         loop = asyncio.get_running_loop()
         self.room = await asyncio.to_thread(BookRoom, self.settings, self.clock)
         if self.settings.has_ib:
