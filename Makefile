@@ -82,7 +82,7 @@ install: $(VENV)/.installed ## make .venv with what running needs
 	@:
 
 .PHONY: install-dev
-install-dev: $(VENV)/.installed-dev $(VENV_ASYNC)/.installed chromium ## make both environments and get the browser
+install-dev: $(VENV)/.installed-dev $(VENV_ASYNC)/.installed chromium nats-server ## make both environments and get the browser
 
 .PHONY: chromium
 chromium:
@@ -97,6 +97,17 @@ chromium:
 	echo "The browser tests need Chromium: install it (on Debian, as root: apt-get install chromium fonts-dejavu)" \
 	    "or name one in FILLBOOK_CHROMIUM." >&2; \
 	exit 2
+
+# The tests of the events transport run against a real server, and are skipped, with the reason, where there is none.
+.PHONY: nats-server
+nats-server:
+	@if PATH="$$PATH:/usr/sbin" command -v nats-server >/dev/null 2>&1; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    echo "Installing nats-server ..."; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -qq >/dev/null && apt-get install -y -qq nats-server >/dev/null </dev/null && exit 0; \
+	fi; \
+	echo "Without nats-server the tests of remote events are skipped (on Debian, as root: apt-get install nats-server)." >&2
 
 # --- running --------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from engine.broker.client import IbBroker
 from engine.clock import SystemClock
 from engine.desk.alerts import Alerts, apprise_sender, gather
-from engine.errors import BrokerError, FillbookError, SettingsError
+from engine.errors import BrokerError, FillbookError
 from engine.monitor import LoopLag, health
+from engine.pipeline.remote import RemoteEvents
 from engine.pipeline.room import BookRoom
 from engine.portfolio_manager import PortfolioManager
 from engine.strategy_manager import StrategyManager
@@ -50,6 +51,7 @@ class Engine:
         gateway: The simulated gateway when this process runs one (rehearsal), else ``None``.
         strategy_manager: Owner of ``message_queue``; there after :meth:`start`.
         portfolio_manager: The books; there after :meth:`start`.
+        remote: Takes events of strategies on other hosts; ``None`` without ``events_url``, and before :meth:`start`.
     """
 
     strategy_manager: StrategyManager
@@ -61,6 +63,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.gateway: Any = None
         self.loop_lag = LoopLag()
+        self.remote: RemoteEvents | None = None
         self.room: BookRoom
         self._broker: IbBroker | AbsentBroker
         self._supervisor: asyncio.Task[None] | None = None
@@ -84,13 +87,8 @@ class Engine:
         Raises:
             StoreLocked: Another engine owns the books.
             StorageError: Store or journal cannot be opened.
-            SettingsError: ``events_url`` is set, which this version cannot serve.
             FillbookError: The client library is missing.
         """
-        if self.settings.events_url:
-            raise SettingsError(
-                "FILLBOOK_EVENTS_URL is set, but this version takes events from its own process only: leave it empty"
-            )
         loop = asyncio.get_running_loop()
         self.room = await asyncio.to_thread(BookRoom, self.settings, self.clock)
         if self.settings.has_ib:
@@ -104,6 +102,8 @@ class Engine:
         self.strategy_manager = StrategyManager(
             self.room.intake, self.room.keeper, self.clock, self.settings.ib_timezone
         )
+        if self.settings.events_url:
+            self.remote = RemoteEvents(self.settings.events_url, self.room.intake, self.clock)
         urls = self.settings.alert_urls.split()
         self._alerts = Alerts(apprise_sender(urls) if urls else None, secrets=self.settings.secrets)
         self.room.keeper.on_requests = lambda _: self._ask_soon(loop)
@@ -156,6 +156,8 @@ class Engine:
                 self._own(group, "notice", self._notice())
                 self._own(group, "equity", self._every(_EQUITY_EVERY_S, self._sample))
                 self._own(group, "alerts", self._every(_ALERTS_EVERY_S, self._alert))
+                if self.remote is not None:
+                    self._own(group, "events", self.remote.run())
                 if isinstance(self._broker, IbBroker):
                     self._own(group, "broker", self._broker.run())
                     self._own(group, "executions", self._ask_again())

@@ -81,6 +81,8 @@ def problems(engine: Engine) -> list[str]:
     state = engine.broker_state()
     if state.state != "connected":
         found.append(f"IB {state.state} since {state.since:%Y-%m-%d %H:%M:%S} UTC: {state.reason}")
+    if engine.remote is not None and engine.remote.problem:
+        found.append(engine.remote.problem)
     if room.keeper.paused:
         found.append(
             f"the books are paused with {room.keeper.backlog} facts waiting in the journal: the store takes nothing"
@@ -136,4 +138,5 @@ def health(engine: Engine) -> dict[str, Any]:
         "tasks": engine.tasks(),
         "strategies": {name: s.state for name, s in engine.strategies().items()},
         "origin": room.origin,
+        "events": engine.remote.figures() if engine.remote is not None else None,
     }
