@@ -54,7 +54,7 @@ class Settings:
     lmdb_map_gb: float = _setting(100.0, "size of the LMDB map in GiB (sparse; room, not use)")  # type: ignore[assignment]
     keep_snapshots_days: int = _setting(400, "days that end-of-day ArcticDB snapshots are kept")  # type: ignore[assignment]
     housekeeping_every_s: float = _setting(900.0, "seconds between compaction and pruning rounds")  # type: ignore[assignment]
-    events_url: str = _setting("", "empty: in-process queue; nats://HOST:PORT is refused at start in this version")  # type: ignore[assignment]
+    events_url: str = _setting("", "empty: in-process queue; nats://HOST:PORT: JetStream")  # type: ignore[assignment]
     strategies: str = _setting("", "names, comma separated; NAME=PATTERN maps order references by shell pattern")  # type: ignore[assignment]
     operators: str = _setting("", "users who may act, comma separated; empty: everybody, or nobody when named_only")  # type: ignore[assignment]
     named_only: bool = _setting(  # type: ignore[assignment]
