@@ -15,6 +15,7 @@ from engine.settings import Settings
 from engine.simulator import GatewayConfig
 from engine.simulator.hosting import GatewayThread
 from engine.storage import open_store
+from tests.integration.broker_kit import CLIENT
 
 TEXT = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -49,7 +50,12 @@ async def test_the_strategy_trades_and_its_fills_stand_in_the_books_under_its_na
     code = module("class Pendulum")
     with GatewayThread(GatewayConfig(accounts=("DU1234567",), seed=7)) as gateway:
         settings = Settings(
-            ib_host=gateway.host, ib_port=gateway.port, data_dir=str(tmp_path), lmdb_map_gb=0.5, ib_timeout_s=60.0
+            ib_host=gateway.host,
+            ib_port=gateway.port,
+            ib_client=CLIENT,
+            data_dir=str(tmp_path),
+            lmdb_map_gb=0.5,
+            ib_timeout_s=60.0,
         )
         engine = code.MyEngine(settings)
         await engine.start()
