@@ -26,6 +26,9 @@ from engine.settings import Settings
 CLIENT_ID_IN_USE: Final = 326
 _GOODBYE_S: Final = 1.0
 
+MOST_REQUESTS_PER_S: Final = 24
+"""IB hangs up above 50 messages in a second as *it* sees them (F132). Two of our seconds can arrive within one of its."""
+
 
 class Session:
     """One connection.
@@ -68,6 +71,7 @@ class Session:
         self.ib.TimezoneTWS = settings.ib_timezone
         self.ib.wrapper.clientId = settings.ib_client_id
         self._client = self.ib.client
+        self._client.MaxRequests = MOST_REQUESTS_PER_S
         self.requests = Requests(self._client.getReqId, settings.ib_timeout_s)
         self._sights = OrderSights(settings.ib_client_id, settings.ib_timezone)
         self.taps = Taps(

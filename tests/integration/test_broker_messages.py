@@ -115,7 +115,7 @@ async def test_sixty_requests_at_once_are_paced_and_all_answered_f132():
     with gateway(max_messages_per_s=50) as host:
         async with linked(host.port) as link:
             session = link.broker._session
-            assert session.ib.client.MaxRequests == 45
+            assert session.ib.client.MaxRequests < 50 / 2
             for _ in range(60):
                 session.ib.client.reqCurrentTime()
             assert (await session.details(265598)).instrument.symbol == "AAPL"
