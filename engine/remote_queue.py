@@ -223,7 +223,8 @@ class RemoteQueue:
                 self._changed.notify_all()
 
     async def _publish_for_ever(self) -> None:
-        while not (self.closed and self.empty()):
+        # What waits for an answer may swallow the cancellation of close(), so that it is also looked for.
+        while not (self.closed and self.empty()) and not told_to_end():
             try:
                 await self._session()
             except asyncio.CancelledError:
@@ -244,7 +245,7 @@ class RemoteQueue:
         async with linked(self._url, "fillbook strategies") as stream:
             self.problem = ""
             self._pause.reset()
-            while True:
+            while not told_to_end():
                 self._wake.clear()
                 with self._changed:
                     letters = list(islice(self._held, _TOGETHER))
@@ -257,7 +258,8 @@ class RemoteQueue:
 
     async def _idle(self, stream: JetStreamContext) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), _LOOK_S)
+            async with asyncio.timeout(_LOOK_S):
+                await self._wake.wait()
         except TimeoutError:
             if not stream._nc.is_connected:  # noqa: SLF001 - the context has no public word for it
                 raise ConnectionError("the connection was lost") from None

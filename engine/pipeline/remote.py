@@ -100,7 +100,7 @@ class RemoteEvents:
 
     async def run(self) -> None:
         """Take messages for ever; ends only by being cancelled."""
-        while True:
+        while not told_to_end():
             try:
                 await self._session()
             except ClientMissing as error:
@@ -113,6 +113,7 @@ class RemoteEvents:
             except Exception as error:  # noqa: BLE001 - named in health, and tried again; it must not end the books
                 self._become("unavailable", plain(error, self._url))
             await asyncio.sleep(self._pause.take())
+        raise asyncio.CancelledError
 
     def _become(self, state: str, reason: str = "") -> None:
         if (state, reason) == (self.state, self.reason):
@@ -132,7 +133,8 @@ class RemoteEvents:
             source = await self._subscribe(stream)
             self._become("connected")
             self._pause.reset()
-            while True:
+            # Waiting for an answer may swallow the cancellation (Python 3.11's wait_for does, when both come at once).
+            while not told_to_end():
                 try:
                     messages = await source.fetch(BATCH, timeout=_FETCH_S)
                 except TimeoutError:

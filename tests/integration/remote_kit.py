@@ -90,6 +90,7 @@ class Place:
         self.server = server
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing = False
         self._listener: asyncio.Server
 
     @property
@@ -101,12 +102,12 @@ class Place:
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     async def close(self) -> None:
+        self._closing = True
         self._listener.close()
         for writer in list(self._open):
-            writer.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            writer.close()  # its reader then ends, and so does whoever reads
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DEADLINE_S)
         await self._listener.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,6 +119,8 @@ class Place:
             if self.server.port:
                 back_reader, back = await asyncio.open_connection("127.0.0.1", self.server.port)
                 self._open.add(back)
+                if self._closing:
+                    back.close()
                 await asyncio.gather(self._pump(reader, back), self._pump(back_reader, writer))
         except OSError:
             writer.close()  # the server went away just now

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import threading
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from queue import Full
@@ -15,6 +16,7 @@ from engine.clock import SystemClock
 from engine.core.events import WIRE_VERSION, Fill, decode_facts, encode_facts
 from engine.core.instrument import Instrument
 from engine.errors import FillbookError, Unreadable
+from engine.pipeline import remote
 from engine.pipeline.remote import RemoteEvents
 from engine.pipeline.remote_wire import VERSION_HEADER, facts_of, plain, quarantined
 from engine.remote_queue import RemoteQueue
@@ -176,6 +178,38 @@ async def test_a_missing_client_is_a_problem_in_words_and_the_task_lives_on(monk
     assert not task.done()
     task.cancel()
     await asyncio.wait({task})
+    assert task.cancelled()
+
+
+async def test_a_cancellation_that_waiting_for_messages_swallows_ends_the_task_all_the_same(monkeypatch):
+    waits = asyncio.Event()
+
+    class Swallows:
+        """What Python 3.11's ``wait_for`` does when the answer and the cancellation come at the same moment."""
+
+        async def pull_subscribe(self, *_, **__):
+            return self
+
+        async def fetch(self, *_, **__):
+            waits.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return []
+
+    @asynccontextmanager
+    async def linked(*_):
+        yield Swallows()
+
+    class Accepts:
+        async def accept(self, facts):
+            return len(facts)
+
+    monkeypatch.setattr(remote, "linked", linked)
+    task = asyncio.create_task(RemoteEvents(NOWHERE, Accepts(), SystemClock()).run())
+    await waits.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=60)
     assert task.cancelled()
 
 
