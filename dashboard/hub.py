@@ -121,7 +121,8 @@ class Hub:
             self._now.clear()
             rest = max(0.05, self.tick_s - (time.monotonic() - started))
             try:
-                await asyncio.wait_for(self._now.wait(), rest)
+                async with asyncio.timeout(rest):
+                    await self._now.wait()
             except TimeoutError:
                 continue
 
