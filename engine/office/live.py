@@ -91,12 +91,16 @@ class LiveTables:
         key = _SORTS.get(name)
         if key is None:
             raise BadRequest(f"fills cannot be sorted by {name!r}: {', '.join(_SORTS)}")
+        skip, rows = max(offset, 0), min(max(limit, 0), 1000)
+        if sort == "-timestamp" and not text:
+            with self._room.lock:
+                newest, total = self._room.ledger.page(strategy, account, skip=skip, limit=rows)
+            return fills_frame(newest), total
         with self._room.lock:
             records = self._room.ledger.fills(strategy)
         wanted = [r for r in records if _fits(r, account, (text or "").lower())]
-        count = min(max(offset, 0) + min(max(limit, 0), 1000), len(wanted))
         pick = heapq.nlargest if falling else heapq.nsmallest
-        page = pick(count, wanted, key=key)[max(offset, 0) :]
+        page = pick(min(skip + rows, len(wanted)), wanted, key=key)[skip:]
         return fills_frame(page), len(wanted)
 
     def orders(self, strategy: str | None, *, open_only: bool) -> pd.DataFrame:

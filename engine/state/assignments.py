@@ -133,6 +133,7 @@ class Assignments:
         execution.state, execution.reason = "reversed", reason
         execution.realized = ZERO
         execution.supersedes = execution.fill.exec_id
+        self._booking.shelf.put(execution)
         self._booking.again([execution, *changed], changes)
         self._booking.touch(execution.fill)
 

@@ -93,12 +93,14 @@ class Shelf:
     """Every book there is.
 
     Attributes:
+        loose: Executions that are in no book (groups, legs that were taken back), by their first sequence.
         seq: Sequence of the fact being applied; set by the ledger.
     """
 
     def __init__(self) -> None:
         """Start without books."""
         self.books: dict[BookKey, Holding] = {}
+        self.loose: dict[int, Execution] = {}
         self.terms: dict[int, Terms] = {}
         self.seq = 0
 
@@ -121,6 +123,7 @@ class Shelf:
     def put(self, execution: Execution) -> list[Execution] | None:
         """Book an execution (or only its fee, when busted); others whose realized P&L changed are returned."""
         if not execution.bears_fee:
+            self.loose[execution.sort[2]] = execution
             return None
         fill = execution.fill
         book = self.book(execution.strategy, fill.account, fill.instrument.con_id)
@@ -135,6 +138,7 @@ class Shelf:
     def take(self, execution: Execution) -> list[Execution]:
         """Undo :meth:`put`. A book without any execution left is gone, as if it had never been."""
         if not execution.bears_fee:
+            self.loose.pop(execution.sort[2], None)
             return []
         fill = execution.fill
         key = (execution.strategy, fill.account, fill.instrument.con_id)

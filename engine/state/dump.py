@@ -165,6 +165,8 @@ def _books(booking: Booking, state: State) -> None:
             (book.lines if execution.counts else book.voided).append(execution)
             if execution.commission is None:
                 booking.pending[execution.sort[2]] = execution
+        else:
+            booking.shelf.loose[execution.sort[2]] = execution
     for book in booking.shelf.books.values():
         book.lines.sort(key=lambda line: line.sort)
         assert not book.refold(), "a loaded book folds to what was dumped"

@@ -201,6 +201,20 @@ class Ledger:
         """
         return queries.fills(self._shelf, self._index, strategy, since)
 
+    def page(
+        self, strategy: str | None = None, account: str | None = None, *, skip: int = 0, limit: int = 50
+    ) -> tuple[list[FillRecord], int]:
+        """The present state of some executions, newest first, at the cost of the page and not of the history.
+
+        Args:
+            skip: Executions before the page.
+            limit: Executions of the page.
+
+        Returns:
+            The page in falling place of the books' order, and how many executions there are.
+        """
+        return queries.page(self._shelf, strategy, account, skip, limit)
+
     def chain(self, account: str, root: str) -> list[FillRecord]:
         """Every revision of an execution, lowest first; the one that counts is the last."""
         execution = self._index.find(account, root)

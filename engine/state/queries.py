@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
+from operator import attrgetter
+from typing import Final
 
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.records import FillRecord, OrderRecord
@@ -12,6 +16,8 @@ from engine.state.books import Shelf
 from engine.state.executions import Execution, record_of, superseded_record
 from engine.state.index import Index
 from engine.state.orders import Orders
+
+_place: Final = attrgetter("sort")
 
 
 def record(shelf: Shelf, execution: Execution) -> FillRecord:
@@ -28,6 +34,30 @@ def fills(shelf: Shelf, index: Index, strategy: str | None, since: datetime | No
         for execution in index.all()
         if (strategy is None or execution.strategy == strategy) and (since is None or execution.sort[0] >= since)
     ]
+
+
+def page(
+    shelf: Shelf, strategy: str | None, account: str | None, skip: int, limit: int
+) -> tuple[list[FillRecord], int]:
+    """Executions newest first, without walking over all of them; see ``Ledger.page``."""
+    books = [
+        book
+        for key, book in shelf.books.items()
+        if (strategy is None or key[0] == strategy) and (account is None or key[1] == account)
+    ]
+    apart = [execution for book in books for execution in book.voided]
+    apart += [
+        execution
+        for execution in shelf.loose.values()
+        if (strategy is None or execution.strategy == strategy)
+        and (account is None or execution.fill.account == account)
+    ]
+    apart.sort(key=_place, reverse=True)
+    # A book whose latest line is older than that of as many others as there are rows to come gives none of them.
+    newest = heapq.nlargest(skip + limit, (book for book in books if book.lines), key=lambda book: book.lines[-1].sort)
+    merged = heapq.merge(*(reversed(book.lines) for book in newest), apart, key=_place, reverse=True)
+    found = [record(shelf, execution) for execution in islice(merged, skip, skip + limit)]
+    return found, sum(len(book.lines) for book in books) + len(apart)
 
 
 def chain(shelf: Shelf, execution: Execution) -> list[FillRecord]:
