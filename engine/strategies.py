@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_DONE_KEPT = 1_000
+"""Orders that are done and stay in ``ib.trades()``; the library would keep each for ever, at some twelve kilobytes."""
+
+_TIDY_EVERY = 200
+
 
 class Strategy:
     """One strategy: subclass it and write ``run``.
@@ -58,6 +63,7 @@ class Strategy:
         self.ib: Any = None
         self._connect = connect
         self._queue: MessageQueue | None = None
+        self._fees = 0
 
     def bind(self, queue: MessageQueue) -> None:
         """Give the strategy the queue it reports on."""
@@ -141,6 +147,11 @@ class Strategy:
 
     def _on_commission(self, trade: Any, fill: Any, report: Any) -> None:
         self._put({"type": "commission_report", "strategy": self.name, "trade": trade, "fill": fill, "report": report})
+        self._fees += 1
+        if self._fees % _TIDY_EVERY == 0:
+            from engine.broker.link import tidy
+
+            tidy(self.ib, _DONE_KEPT)
 
     async def qualify(self, contract: Any) -> Any:
         """Let IB complete a contract.

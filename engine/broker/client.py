@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.broker.account import AccountBook
 from engine.broker.connection import Backoff, BrokerState
-from engine.broker.library import load_library, refuse_patched_asyncio
+from engine.broker.library import forget_all, load_library, refuse_patched_asyncio
 from engine.broker.link_state import KEPT, LinkKeeper
 from engine.broker.outlet import Outlet
 from engine.broker.positions import PositionMemory, account_problem, snapshots
@@ -199,8 +199,9 @@ class IbBroker:
         self._outlet.emit(facts)
 
     def sweep(self, session: Session) -> None:
-        """Compare the client library's own list of fills with what the taps saw."""
+        """Compare the client library's own list of fills with what the taps saw; then it may forget them."""
         session.taps.sweep(session.ib.fills(), self._outlet.knows_execution)
+        forget_all(session.ib)
 
     def changed(self) -> None:
         """Work out the state anew, and tell whoever listens when it changed."""

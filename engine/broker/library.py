@@ -67,6 +67,35 @@ def _lend_loop() -> asyncio.AbstractEventLoop | None:
     return None
 
 
+def forget_all(ib: Any) -> None:
+    """Let a connected client forget its executions and orders, which it would keep for as long as it is connected.
+
+    The library's objects take some four kilobytes an execution and eight an order. The engine needs none of them: it
+    reads messages before the library does. What comes later of a forgotten order raises no event of the library.
+    """
+    wrapper = ib.wrapper
+    for kept in (wrapper.fills, wrapper.trades, wrapper.permId2Trade):
+        kept.clear()
+
+
+def forget_done(ib: Any, keep: int) -> None:
+    """Let a strategy's client forget the oldest orders that are done and whose fees are known.
+
+    Args:
+        keep: How many of them stay. An order whose fee never comes goes when there are ten times as many.
+    """
+    wrapper = ib.wrapper
+    done = [key for key, trade in wrapper.trades.items() if trade.isDone()]
+    for place, key in enumerate(done[: len(done) - keep] if len(done) > keep else ()):
+        trade = wrapper.trades[key]
+        if any(not fill.commissionReport.execId for fill in trade.fills) and len(done) - place <= 10 * keep:
+            continue
+        del wrapper.trades[key]
+        wrapper.permId2Trade.pop(trade.order.permId, None)
+        for fill in trade.fills:
+            wrapper.fills.pop(fill.execution.execId, None)
+
+
 def refuse_patched_asyncio() -> None:
     """Make sure that nobody patched asyncio into running loops inside loops.
 

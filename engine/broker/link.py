@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from engine.broker.library import hang_up, load_library
+from engine.broker.library import forget_done, hang_up, load_library
 from engine.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ def connector(settings: Settings) -> Callable[[int], Coroutine[Any, Any, Any]]:
         return ib
 
     return connect
+
+
+def tidy(ib: Any, keep: int) -> None:
+    """Let a strategy's connection forget orders that are done, but for the latest ``keep``."""
+    forget_done(ib, keep)
 
 
 def end(ib: Any) -> None:

@@ -2,27 +2,33 @@
 
 The books would not mind, since they count every execution once; the journal would grow by a day's executions with every
 reconnect. Only exact repeats are held back. The same id with another content goes on: it is a conflict (F7).
+
+A day is kept, since IB replays a day and no more. A number of facts would be no bound: a day that is larger than it
+would go through anew with every replay. So that a busy day is small, identity and content are kept as their hashes;
+a fact is held back wrongly only if both 64-bit numbers meet by chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from engine.core.events import AnyFact, Commission, Fill, InstrumentDescribed, OrderUpdate, Quarantined
 
-_MOST: Final = 200_000
+_KEPT: Final = timedelta(hours=25)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Repeats:
-    """Remembers the last content per identity, for as long as the process lives; bounded."""
+    """Remembers the last content per identity for a day or two."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[Any, ...], Any] = {}
+        self._last: dict[int, int] = {}
+        self._before: dict[int, int] = {}
+        self._since = _EPOCH
 
     def fresh(self, facts: Sequence[AnyFact]) -> list[AnyFact]:
         """Leave out the facts that only repeat, and remember the others."""
@@ -30,27 +36,30 @@ class Repeats:
 
     def knows_execution(self, account: str, exec_id: str) -> bool:
         """True when the execution went on before."""
-        return ("fill", account, exec_id) in self._last
+        key = hash(("fill", account, exec_id))
+        return key in self._last or key in self._before
 
     def forget(self) -> None:
         """What was handed on may be lost: let the next replay through."""
-        self._last.clear()
+        self._last, self._before = {}, {}
 
     def _is_new(self, fact: AnyFact) -> bool:
         marked = _content(fact)
         if marked is None:
             return True
-        key, content = marked
-        if self._last.get(key) == content:
-            return False
-        if len(self._last) >= _MOST:
-            self._last.clear()
+        if fact.received_at - self._since > _KEPT:
+            self._before, self._last = self._last, {}
+            self._since = fact.received_at
+        key, content = hash(marked[0]), hash(marked[1])
+        known = self._last.get(key)
+        if known is None:
+            known = self._before.get(key)
         self._last[key] = content
-        return True
+        return known != content
 
 
 def _content(fact: AnyFact) -> tuple[tuple[Any, ...], Any] | None:
-    """Identity and content; ``None`` for what is never a repeat."""
+    """Identity and content, both hashable; ``None`` for what is never a repeat."""
     if isinstance(fact, Fill):
         # The time is not compared: live and replayed ones may differ (F30). A readable one after an unreadable is news.
         said = (fact.instrument.con_id, fact.quantity, fact.price, fact.order_ref, fact.perm_id, bool(fact.time_text))

@@ -139,6 +139,8 @@ class OrderSights:
     def executed(self, fill: Fill) -> None:
         """Remember in which account an order trades, for statuses that come without an open order."""
         if fill.perm_id:
+            if len(self._accounts) >= _MOST:
+                self._accounts.clear()
             self._accounts[fill.perm_id] = fill.account
 
     def _known(self, perm_id: int, client_id: int, order_id: int) -> OrderUpdate | None:

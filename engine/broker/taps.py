@@ -70,7 +70,6 @@ class Taps:
         self._heard = heard
         self._now = now
         self._zone = zone
-        self._swept: set[str] = set()
         # Message -> reader; a reader says whether the library should see the message too.
         self._readers: dict[str, Callable[[list[str]], bool]] = {
             wire.EXECUTION: self._execution,
@@ -139,9 +138,6 @@ class Taps:
         """
         for fill in fills:
             exec_id = str(fill.execution.execId)
-            if exec_id in self._swept:
-                continue
-            self._swept.add(exec_id)
             if known(fill.execution.acctNumber, exec_id):
                 continue
             try:

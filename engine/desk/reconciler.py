@@ -37,6 +37,8 @@ from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 _MOMENT_S: Final = 0.05
+_REST: Final = 30.0
+"""The timer's runs ask for the day's executions a thirtieth of the time at most."""
 
 
 class Reconciler:
@@ -89,6 +91,7 @@ class Reconciler:
         self._behind: asyncio.Future[ReconcileResult] | None = None
         self._table = ReconciledTable()
         self._counter = 0
+        self._patient_until = 0.0
         self._untold: list[BreakChange] = []
         self.turn = asyncio.Lock()
         self.last: ReconcileResult | None = None
@@ -203,7 +206,7 @@ class Reconciler:
             )
             raise BrokerUnavailable(f"no complete answer of the broker, nothing was changed ({why})")
         async with self.turn:
-            picture, notes = await self._look(answers)
+            picture, notes = await self._look(answers, patient=reason == "timer")
             table, changes = await asyncio.to_thread(self._advance, run_id, picture, now)
         opened = tuple(self.breaks())
         self.last = result = ReconcileResult(
@@ -238,14 +241,26 @@ class Reconciler:
                 for a in self._settings.expected_accounts or ("*",)
             ]
 
-    async def _look(self, answers: Sequence[AccountSnapshot]) -> tuple[Picture, list[str]]:
-        """Take a picture; when it shows a new difference, ask for the day's executions and take it again."""
+    async def _look(self, answers: Sequence[AccountSnapshot], *, patient: bool) -> tuple[Picture, list[str]]:
+        """Take a picture; when it shows a new difference, ask for the day's executions and take it again.
+
+        Args:
+            patient: Do not ask about a difference that is only settling when that took long and was done a little while
+                ago: while trading is heavy every picture shows fills that are on their way, and a day's executions may
+                be a hundred thousand.
+        """
         tolerance = self._settings.tolerance_quantity
         picture = await asyncio.to_thread(take_picture, self._ledger, self._lock, answers, tolerance)
-        if not any(self._is_news(d) for d in picture.comparison.found.values()):
+        news = [d for d in picture.comparison.found.values() if self._is_news(d)]
+        if not news:
+            return picture, []
+        if patient and self._clock.monotonic() < self._patient_until and not any(map(self._is_quiet, news)):
             return picture, []
         try:
+            asked_at = self._clock.monotonic()
             await self._broker.refresh_executions()
+            answered_at = self._clock.monotonic()
+            self._patient_until = answered_at + _REST * (answered_at - asked_at)
         except BrokerError as error:
             log.warning("executions could not be asked for again: %s", error)
             return picture, [f"executions could not be asked for again: {error}"]
@@ -258,6 +273,12 @@ class Reconciler:
             return False
         known = self._book.breaks.get(f"{seen.account}:{seen.con_id}")
         return known is None or not (known.state in {"confirmed", "explained"} and known.difference == seen.difference)
+
+    def _is_quiet(self, seen: Difference) -> bool:
+        """True when nothing was heard of the instrument lately, so that a difference is no fill on its way."""
+        with self._lock:
+            heard_at = self._ledger.activity(seen.account, seen.con_id)
+        return heard_at is None or (self._clock.now() - heard_at).total_seconds() > self._policy.settle_s
 
     def _advance(self, run_id: str, picture: Picture, now: datetime) -> tuple[Built, list[BreakChange]]:
         about = circumstances(

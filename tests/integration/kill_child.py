@@ -1,12 +1,14 @@
 """A process that runs an engine under load and is killed: ``python -m tests.integration.kill_child FOLDER PORT``.
 
-It trades through a client of its own, reports on the queue, and books executions of a feed of its own through
-``process_fill``. Every event that was acknowledged is written to ``FOLDER/accepted`` first thing after the answer; what
-stands there must be in the books for ever, whenever the process dies.
+It trades through a client of its own, reports on the queue, and tells ``process_fill`` and ``record_status_change`` of
+executions, corrections and statuses that nobody else knows. Each of these is written to ``FOLDER/offered`` before and to
+``FOLDER/accepted`` after: what stands in the second must be in the books for ever, whenever the process dies, and nothing
+may be there that does not stand in the first.
 """
 
 import asyncio
 import itertools
+import json
 import os
 import random
 import sys
@@ -19,7 +21,7 @@ from tests.integration.engine_kit import AAPL, chosen, running, trading
 REF = "DIRECT"
 
 
-def own_fill(exec_id: str, quantity: int, price: float):
+def own_fill(exec_id: str, quantity: int, price: float, *, at: str = "", perm_id: int = 7, fee: float | None = None):
     """Objects of the client's shape for an execution that only this process knows."""
     contract = SimpleNamespace(
         conId=76792991,
@@ -37,15 +39,15 @@ def own_fill(exec_id: str, quantity: int, price: float):
     )
     execution = SimpleNamespace(
         execId=exec_id,
-        time=datetime.now(UTC),
+        time=datetime.fromisoformat(at) if at else datetime.now(UTC),
         acctNumber="DU2",
         exchange="NASDAQ",
         side="BOT" if quantity > 0 else "SLD",
         shares=float(abs(quantity)),
         price=price,
-        permId=7,
+        permId=perm_id,
         clientId=77,
-        orderId=7,
+        orderId=perm_id,
         liquidation=0,
         cumQty=0.0,
         avgPrice=price,
@@ -56,25 +58,60 @@ def own_fill(exec_id: str, quantity: int, price: float):
         lastLiquidity=1,
     )
     order = SimpleNamespace(
-        orderId=7, clientId=77, permId=7, orderRef=REF, account="DU2", action="BUY", totalQuantity=1.0, orderType="MKT"
+        orderId=perm_id, clientId=77, permId=perm_id, orderRef=REF, account="DU2",
+        action="BUY" if quantity > 0 else "SELL", totalQuantity=float(abs(quantity)), orderType="MKT",
+    )  # fmt: skip
+    status = SimpleNamespace(
+        status="Submitted", filled=0.0, remaining=order.totalQuantity, avgFillPrice=0.0, permId=perm_id, whyHeld=""
     )
-    status = SimpleNamespace(status="Submitted", filled=0.0, remaining=1.0, avgFillPrice=0.0, permId=7, whyHeld="")
+    report = None if fee is None else SimpleNamespace(execId=exec_id, commission=fee, currency="USD", realizedPNL=0.0)
     trade = SimpleNamespace(contract=contract, order=order, orderStatus=status, fills=[], log=[])
-    fill = SimpleNamespace(contract=contract, execution=execution, commissionReport=None, time=execution.time)
+    fill = SimpleNamespace(contract=contract, execution=execution, commissionReport=report, time=execution.time)
     return trade, fill
 
 
-async def direct(engine, accepted) -> None:
-    """Book executions through ``process_fill`` and note every acknowledgement."""
+async def tell(manager, event) -> None:
+    """Tell a manager one event of the feed; returns when it is accepted."""
+    trade, fill = own_fill(**event["fill"])
+    word = event["status"]
+    if not word:
+        await manager.process_fill(REF, trade, fill)
+        return
+    trade.orderStatus.status = word
+    if word == "Filled":
+        trade.orderStatus.filled, trade.orderStatus.remaining = trade.order.totalQuantity, 0.0
+        trade.orderStatus.avgFillPrice = fill.execution.price
+    await manager.record_status_change(REF, trade, word)
+
+
+def story(number: int) -> list[dict]:
+    """One order's life: submitted, executed (the fee comes with it or not), filled; every fourth execution is corrected."""
+    perm_id = os.getpid() % 10_000 * 100_000 + number + 8
+    quantity = (3, -1, 4, -2, 5, -7)[number % 6]
+    fill = {
+        "exec_id": f"0000dddd.{os.getpid():08x}.{number:08x}.01.01",
+        "quantity": quantity,
+        "price": 100.25 + number % 17 * 0.37,
+        "at": datetime.now(UTC).isoformat(),
+        "perm_id": perm_id,
+        "fee": None if number % 3 == 0 else 0.35 + number % 5 * 0.07,
+    }
+    told = [{"status": "Submitted", "fill": fill}, {"status": "", "fill": fill}, {"status": "Filled", "fill": fill}]
+    if number % 4 == 1:
+        better = fill | {"exec_id": fill["exec_id"][:-2] + "02", "price": fill["price"] + 0.11, "fee": None}
+        told.append({"status": "", "fill": better})
+    return told
+
+
+async def direct(engine, offered, accepted) -> None:
+    """Tell the engine of one order after the other, and note every acknowledgement."""
     for number in itertools.count():
-        name = f"{os.getpid():08x}.{number:08x}"
-        quantity = 1 + number % 5
-        trade, fill = own_fill(f"0000dddd.{name}.01.01", quantity, 100.25 + number)
-        await engine.portfolio_manager.process_fill(REF, trade, fill)
-        if number % 3 == 0:
-            await engine.portfolio_manager.record_status_change(REF, trade, "Submitted")
-        os.write(accepted, f"{name} {quantity}\n".encode())
-        await asyncio.sleep(0.004)
+        for event in story(number):
+            line = json.dumps(event).encode() + b"\n"
+            os.write(offered, line)
+            await tell(engine.portfolio_manager, event)
+            os.write(accepted, line)
+            await asyncio.sleep(0.002)
 
 
 async def orders(port: int, engine) -> None:
@@ -90,11 +127,12 @@ async def orders(port: int, engine) -> None:
 
 
 async def main(folder: Path, port: int) -> None:
-    accepted = os.open(folder / "accepted", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    offered, accepted = os.open(folder / "offered", flags), os.open(folder / "accepted", flags)
     async with running(chosen(folder / "data", port, reconcile_every_s=1.0)) as engine:
         print("running", flush=True)
         async with asyncio.TaskGroup() as load:
-            load.create_task(direct(engine, accepted))
+            load.create_task(direct(engine, offered, accepted))
             load.create_task(orders(port, engine))
 
 

@@ -1,91 +1,152 @@
-"""An hour at 50 fills a second through the queue: nothing lost or doubled, and no leak that goes on for ever.
+"""An hour at 50 fills a second with four pages open: nothing lost or doubled, nothing that grows for ever.
 
-``FILLBOOK_SOAK_S`` sets another length in seconds. What is printed at the end: slope of memory, handles, append latency.
+The product as it is served (``panel serve``, its own front door) trades through real clients on a simulated gateway in
+another process, while four pages in Chromium show four screens. At the end the server is stopped and opened once more
+on the same books: what a fresh process needs for them is what the books of the day cost, and is told apart from what
+the old process held beyond that. ``SOAK_S`` sets another length in seconds, ``SOAK_KEEP`` keeps the
+samples in a file.
 """
 
-import asyncio
-import gc
+import json
 import os
-from datetime import UTC, datetime
-from decimal import Decimal
+import signal
+import statistics
+import subprocess
+import sys
+import time
 from pathlib import Path
-from types import SimpleNamespace
 
-import psutil
 import pytest
 
-from engine.app import Engine
-from engine.settings import Settings
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "browser"))
+
+from serving import ARGUMENTS, PATIENCE_MS, ROOT, Server, chromium_path, painted
 
 pytestmark = pytest.mark.soak
 
 FILLS_PER_S = 50
-STRATEGIES = ("ALPHA", "BETA", "GAMMA", "DELTA", "OMEGA")
+SCREENS = ("overview", "positions", "fills", "orders")
+WARM = 1 / 6
+LEAK_MIB_PER_HOUR = 48.0
 
 
-def message(number):
-    """A buy and a sell in turn, so that positions stay small while the history grows."""
-    strategy = STRATEGIES[number % len(STRATEGIES)]
-    side = "BOT" if number // len(STRATEGIES) % 2 == 0 else "SLD"
-    contract = SimpleNamespace(
-        conId=265598, symbol="AAPL", secType="STK", currency="USD", exchange="SMART", localSymbol="AAPL", multiplier=""
+def slope(samples, figure, *, per="at"):
+    """Least squares: how much a figure grows per unit of another."""
+    found = [(s[per], s[figure]) for s in samples if s[figure] is not None]
+    return statistics.linear_regression(*zip(*found, strict=True)).slope
+
+
+@pytest.fixture
+def simulated():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.simulator", "--port", "0", "--accounts", "DU1234567,DU7654321"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    execution = SimpleNamespace(
-        execId=f"0000e0d5.{number:08x}.01.01", time=datetime.now(UTC), acctNumber="DU1", exchange="ARCA", side=side,
-        shares=10.0, price=100.0 + number % 7, permId=number + 1, clientId=1, orderId=number + 1, liquidation=0,
-        cumQty=10.0, avgPrice=100.0, orderRef=strategy,
-    )  # fmt: skip
-    order = SimpleNamespace(
-        orderId=number + 1, permId=number + 1, clientId=1, action="BUY" if side == "BOT" else "SELL", totalQuantity=10.0,
-        orderType="MKT", orderRef=strategy, account="DU1",
-    )  # fmt: skip
-    report = SimpleNamespace(execId=execution.execId, commission=1.0, currency="USD", realizedPNL=0.0)
-    fill = SimpleNamespace(contract=contract, execution=execution, commissionReport=report, time=execution.time)
-    status = SimpleNamespace(status="Filled", filled=10.0, remaining=0.0, avgFillPrice=100.0)
-    trade = SimpleNamespace(contract=contract, order=order, orderStatus=status, fills=[fill], log=[])
-    return {"type": "fill", "strategy": strategy, "trade": trade, "fill": fill}
+    line = process.stdout.readline()
+    assert line.startswith("listening on "), line
+    yield line.rpartition(":")[2].strip()
+    process.terminate()
+    process.communicate(timeout=60)
 
 
-async def test_an_hour_of_load_loses_nothing_and_leaks_nothing(tmp_path: Path):
-    seconds = float(os.environ.get("FILLBOOK_SOAK_S", "3600"))
-    engine = Engine(Settings(data_dir=str(tmp_path)))
-    await engine.start()
-    process = psutil.Process()
-    samples = []
-    sent = 0
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    while (elapsed := loop.time() - began) < seconds:
-        while sent < elapsed * FILLS_PER_S:
-            engine.strategy_manager.message_queue.put(message(sent))
-            sent += 1
-        if len(samples) < elapsed // 30:
-            gc.collect()
-            health = engine.health()
-            samples.append(
-                (
-                    elapsed,
-                    health["memory_mb"],
-                    process.num_fds(),
-                    process.num_threads(),
-                    health["fill_to_store_ms"]["p50"],
-                )
+def serve(folder, port, report, fills_per_s):
+    environment = {
+        "FILLBOOK_DATA_DIR": str(folder / "data"),
+        "FILLBOOK_IB_HOST": "127.0.0.1",
+        "FILLBOOK_IB_PORT": port,
+        "SOAK_REPORT": str(report),
+        "SOAK_FILLS_PER_S": str(fills_per_s),
+    }
+    return Server(ROOT / "tests" / "soak" / "served.py", folder, **environment).start()
+
+
+def samples_of(report):
+    return [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
+
+
+def watch(server, report, pages, seconds):
+    """Let it work; tell what is sampled as it comes."""
+    end, told = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        pages[0].wait_for_timeout(1000)  # lets the browser's messages through, unlike sleep
+        assert server.process.poll() is None, server.log.read_text()[-4000:]
+        for sample in samples_of(report)[told:]:
+            told += 1
+            print(
+                "s {at:6.0f}  fills {executions:7d}  memory {rss_mb:6.0f} MiB  objects {objects:7d}  handles {handles:3d}"
+                "  threads {threads:2d}  cpu {cpu_s:6.0f} s  commit {commit_p50_ms} ms  store {store_p50_ms} ms"
+                "  lag p99 {lag_p99_ms} ms  pages {pages}  {problems}".format(**sample),
+                flush=True,
             )
-            assert health["ok"], health["problems"]
-        await asyncio.sleep(0.02)
-    await asyncio.to_thread(engine.strategy_manager.message_queue.join)
-    assert len(engine.portfolio_manager.fills()) == sent
-    held = engine.portfolio_manager.room.ledger.net()
-    assert abs(held["DU1", 265598]) <= Decimal(10) * len(STRATEGIES)
-    assert engine.portfolio_manager.verify().empty
-    await engine.stop()
-    for sample in samples[:: max(1, len(samples) // 20)]:
-        print("s {:7.0f}  memory {:7.1f} MiB  handles {:4d}  threads {:3d}  fill to store p50 {} ms".format(*sample))
-    warm = [s for s in samples if s[0] > seconds / 6]
-    if len(warm) > 10:
-        fills = (warm[-1][0] - warm[0][0]) * FILLS_PER_S
-        per_fill = (warm[-1][1] - warm[0][1]) * 1_048_576 / fills
-        print(f"memory per fill after warm-up: {per_fill:.0f} bytes")
-        assert per_fill < 4096, "the history of executions costs some hundred bytes a fill; more than that is a leak"
-        assert warm[-1][2] <= warm[0][2] + 5, "file handles grow"
-        assert warm[-1][3] <= warm[0][3] + 5, "threads grow"
+
+
+def test_an_hour_of_load_with_four_pages_loses_nothing_and_leaks_nothing(tmp_path: Path, simulated):
+    from playwright.sync_api import sync_playwright
+
+    seconds = float(os.environ.get("SOAK_S", "3600"))
+    report = Path(os.environ.get("SOAK_KEEP") or tmp_path / "report.jsonl")
+    server = serve(tmp_path, simulated, report, FILLS_PER_S)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
+            pages = []
+            for screen in SCREENS:
+                page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+                page.set_default_timeout(PATIENCE_MS)
+                page.goto(f"{server.url}?view={screen}")
+                painted(page)
+                pages.append(page)
+            painted_before = [int(p.evaluate("document.documentElement.dataset.fillbookSeq")) for p in pages]
+            watch(server, report, pages, seconds)
+            painted_after = [int(p.evaluate("document.documentElement.dataset.fillbookSeq")) for p in pages]
+            browser.close()
+        assert all(after > before for before, after in zip(painted_before, painted_after, strict=True))
+        assert server.stop(signal.SIGINT) == 0
+    finally:
+        server.stop()
+    samples = samples_of(report)
+
+    # The same books in a fresh process, without traders or pages: what the day's records need.
+    fresh_report = tmp_path / "fresh.jsonl"
+    server = serve(tmp_path, simulated, fresh_report, 0)
+    try:
+        while len(samples_of(fresh_report)) < 2:
+            time.sleep(0.5)
+            assert server.process.poll() is None, server.log.read_text()[-4000:]
+    finally:
+        server.stop()
+    fresh = samples_of(fresh_report)[-1]
+    verified = subprocess.run(
+        [sys.executable, "-m", "engine", "verify"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "FILLBOOK_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(verified.stdout[-500:], verified.stderr[-500:])
+    assert verified.returncode == 0
+
+    warm = [s for s in samples if s["at"] > seconds * WARM]
+    first, last = warm[0], warm[-1]
+    hours = (last["at"] - first["at"]) / 3600
+    fills = last["executions"] - first["executions"]
+    per_fill = (fresh["rss_mb"] - samples[0]["rss_mb"]) / fresh["executions"]
+    growth = slope(warm, "rss_mb") * 3600
+    books = per_fill * fills / hours
+    print(f"fills {last['executions']}, {fills / hours / 3600:.1f} a second; sent {last['sent']}")
+    print(f"memory {growth:+.1f} MiB an hour after warm-up; a fresh process needs {books:.1f} for as many fills' books")
+    print(
+        f"beyond the books {growth - books:+.1f} MiB an hour; fresh {fresh['rss_mb']:.0f} MiB, old {last['rss_mb']:.0f}"
+    )
+    for name in ("handles", "threads", "objects", "commit_p50_ms", "commit_p95_ms", "store_p50_ms", "store_p95_ms"):
+        print(f"{name}: {first[name]} -> {last[name]}, slope {slope(warm, name) * 3600:+.3f} an hour")
+    assert fresh["executions"] >= last["executions"]
+    assert [s["problems"] for s in samples if not s["ok"]] == []
+    if len(warm) > 20:
+        assert growth - books < LEAK_MIB_PER_HOUR, "memory beyond what the books need grows"
+        assert last["handles"] <= first["handles"] + 5, "file handles grow"
+        assert last["threads"] <= first["threads"] + 5, "threads grow"

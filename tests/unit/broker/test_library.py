@@ -9,10 +9,43 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.broker.library import hang_up, load_library, refuse_patched_asyncio
+from engine.broker.library import forget_done, hang_up, load_library, refuse_patched_asyncio
 from engine.errors import BrokerUnavailable
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def client_with(orders):
+    """A client that remembers orders, given as (number, done, fee known)."""
+    wrapper = SimpleNamespace(trades={}, permId2Trade={}, fills={})
+    for number, done, fee_known in orders:
+        exec_id = f"e{number}"
+        fill = SimpleNamespace(
+            execution=SimpleNamespace(execId=exec_id),
+            commissionReport=SimpleNamespace(execId=exec_id if fee_known else ""),
+        )
+        trade = SimpleNamespace(order=SimpleNamespace(permId=number), fills=[fill], isDone=lambda done=done: done)
+        wrapper.trades[7, number] = wrapper.permId2Trade[number] = trade
+        wrapper.fills[exec_id] = fill
+    return SimpleNamespace(wrapper=wrapper)
+
+
+def test_a_strategys_client_forgets_the_oldest_orders_that_are_done_and_keeps_what_is_open_or_waits_for_its_fee():
+    ib = client_with(
+        [(1, False, True), (2, True, True), (3, True, False), (4, True, True), (5, True, True), (6, True, True)]
+    )
+    forget_done(ib, keep=2)
+    assert [number for _, number in ib.wrapper.trades] == [1, 3, 5, 6]
+    assert list(ib.wrapper.permId2Trade) == [1, 3, 5, 6]
+    assert list(ib.wrapper.fills) == ["e1", "e3", "e5", "e6"]
+    forget_done(ib, keep=10)
+    assert len(ib.wrapper.trades) == 4
+
+
+def test_orders_whose_fees_never_come_are_forgotten_in_the_end():
+    ib = client_with([(number, True, False) for number in range(30)])
+    forget_done(ib, keep=2)
+    assert [number for _, number in ib.wrapper.trades] == list(range(10, 30))
 
 
 def test_an_unknown_library_is_refused():

@@ -58,6 +58,15 @@ def test_an_order_that_returns_to_an_earlier_state_is_news():
     assert repeats.fresh([ORDER, pending, ORDER]) == [ORDER, pending, ORDER]
 
 
+def test_a_day_that_is_replayed_a_day_later_is_still_known_and_after_three_days_it_is_forgotten():
+    repeats = Repeats()
+    repeats.fresh([FILL, FEE])
+    for hours in (20, 40, 60):
+        assert repeats.fresh([replace(FILL, received_at=NOW + timedelta(hours=hours))]) == []
+    assert repeats.knows_execution("DU1", "a.01")
+    assert repeats.fresh([replace(FEE, received_at=NOW + timedelta(hours=90))]) != []
+
+
 def test_other_kinds_pass_and_described_instruments_and_quarantine_do_not_repeat():
     repeats = Repeats()
     link = ConnectionSeen(received_at=NOW, state="connected")

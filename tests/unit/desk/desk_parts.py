@@ -196,9 +196,9 @@ class House:
     def fee(self, exec_id, amount="1.00", currency="USD"):
         self.book(Commission(received_at=self.clock.now(), exec_id=exec_id, amount=D(amount), currency=currency))
 
-    async def run(self, *, after=0.0):
+    async def run(self, *, after=0.0, reason="test"):
         self.clock.forward(after)
-        return await self.reconciler.run("test")
+        return await self.reconciler.run(reason)
 
     async def confirmed(self):
         """Run until whatever differs is past its grace and confirmed."""

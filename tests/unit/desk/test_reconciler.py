@@ -79,6 +79,21 @@ async def test_a_refresh_that_fails_is_noted_and_tried_again(house):
     assert house.broker.refreshed == 2
 
 
+async def test_a_replay_that_took_long_is_not_repeated_for_fills_on_their_way(house):
+    house.broker.on_refresh = lambda: house.clock.forward(20)
+    house.fill(AAPL, 100, moves_broker=True)
+    for number in range(1, 6):
+        house.fill(AAPL, 1)
+        house.broker.hold(AAPL, 100 + number - 1)
+        await house.run(after=2, reason="timer")
+        assert house.broker.refreshed == 1
+    await house.run(after=2)
+    assert house.broker.refreshed == 2, "who asks for a run gets a whole one"
+    house.broker.on_refresh = None
+    await house.run(after=11, reason="timer")
+    assert house.broker.refreshed == 3, "nothing is on its way any more"
+
+
 async def test_a_confirmed_break_is_not_asked_about_for_ever(house):
     house.broker.hold(AAPL, 10)
     await house.confirmed()
