@@ -278,10 +278,9 @@ def orders_table(
     source = chosen(frame, strategy=strategy, account=account)
     if source.empty:
         return tidy(None, ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
-    out = tidy(with_instrument(keyed(source)), ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
-    closed = out["status"].map(is_dead)
-    out = out.assign(_closed=closed).sort_values(["_closed", "timestamp"], ascending=[True, False], kind="stable")
-    return out.drop(columns="_closed").head(limit).reset_index(drop=True)
+    source = source.assign(_closed=source["status"].map(is_dead))
+    source = source.sort_values(["_closed", "timestamp"], ascending=[True, False], kind="stable").head(limit)
+    return tidy(with_instrument(keyed(source)), ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
 
 
 def keyed(frame: pd.DataFrame) -> pd.DataFrame:

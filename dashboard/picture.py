@@ -31,6 +31,12 @@ def _recent_fills(engine: Any, as_of: datetime | None) -> pd.DataFrame:
     return page
 
 
+def _orders(engine: Any, as_of: datetime | None) -> pd.DataFrame:
+    books = engine.portfolio_manager
+    found: pd.DataFrame = books.latest_orders() if as_of is None else books.orders(as_of=as_of)
+    return found
+
+
 def _table(name: str) -> Reader:
     return lambda engine, _as_of: getattr(engine.portfolio_manager, name)()
 
@@ -47,7 +53,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "positions": _travelling("positions"),
     "portfolio": _travelling("portfolio"),
     "breaks": _travelling("breaks", open_only=True),
-    "orders": _travelling("orders"),
+    "orders": _orders,
     "fills": _recent_fills,
     "equity": _table("equity"),
     "runs": _table("runs"),

@@ -173,6 +173,10 @@ class PortfolioManager:
             return self._live.orders(strategy, open_only=open_only)
         return self._past.orders(strategy, as_of, open_only=open_only)
 
+    def latest_orders(self) -> pd.DataFrame:
+        """Open orders and the latest of each strategy, as :meth:`orders`; what a page needs, however long the day."""
+        return self._live.latest_orders()
+
     def timeline(self, order_key: str) -> pd.DataFrame:
         """Every transition of one order, in order."""
         return self._live.timeline(order_key)

@@ -109,6 +109,12 @@ class LiveTables:
             records = self._room.ledger.orders(strategy, open_only=open_only)
         return orders_frame(records)
 
+    def latest_orders(self) -> pd.DataFrame:
+        """The latest state of open orders and of the latest few hundred of each strategy, at the cost of these."""
+        with self._room.lock:
+            records = self._room.ledger.latest_orders()
+        return orders_frame(records)
+
     def timeline(self, order_key: str) -> pd.DataFrame:
         """Every transition of one order."""
         with self._room.lock:

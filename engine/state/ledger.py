@@ -228,6 +228,10 @@ class Ledger:
         """The latest record of every order, in order of first sight."""
         return queries.orders(self._orders, strategy, open_only=open_only)
 
+    def latest_orders(self) -> list[OrderRecord]:
+        """Open orders and the latest few hundred of each strategy, in no order."""
+        return queries.latest_orders(self._orders)
+
     def order(self, key: str) -> OrderRecord | None:
         """The latest record of one order."""
         known = self._orders.get(key)

@@ -8,9 +8,11 @@ from what the execution says (R22).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -21,12 +23,17 @@ from engine.core.records import OrderRecord
 from engine.state.order import Order, asked, key_of, merged, seen_from
 from engine.state.order_state import CANCELLED, REJECTED_CODE, WORKING, accepts
 
+MOST_SHOWN: Final = 200
+"""Orders of a strategy that a page of the latest ones may ask for."""
+
 
 class Orders:
     """Every order.
 
     Attributes:
         by_key: Key -> order.
+        newest: Strategy -> its latest orders by first sight, and ``working``: what is open; for pages, which must not
+            walk over a day's orders.
         seq: Sequence of the fact being applied, ``at`` its recorded time; set by the ledger.
     """
 
@@ -37,6 +44,8 @@ class Orders:
         self._by_client: dict[tuple[int, int], list[Order]] = {}
         self._aliases: dict[str, str] = {}
         self.groups: dict[str, list[Order]] = {}
+        self.newest: dict[str, deque[Order]] = {}
+        self.working: dict[int, Order] = {}
         self.seq = 0
         self.at: datetime | None = None
 
@@ -194,7 +203,18 @@ class Orders:
             is_open=is_open,
         )
         order.timeline.append(record)
+        self._show(order, first=last is None or last.strategy != order.strategy)
         return record
+
+    def _show(self, order: Order, *, first: bool) -> None:
+        """Keep ``newest`` and ``working``."""
+        last = order.timeline[-1]
+        if last.is_open:
+            self.working[id(order)] = order
+        else:
+            self.working.pop(id(order), None)
+        if first:
+            self.newest.setdefault(last.strategy, deque(maxlen=MOST_SHOWN)).append(order)
 
     def latest(self, order: Order) -> OrderRecord:
         """The order's last row with the figures of this moment: partial executions make no rows of their own."""
@@ -222,6 +242,8 @@ class Orders:
         if seen.order_id > 0:
             self._by_client.setdefault((seen.client_id, seen.order_id), []).append(order)
         self._join_groups(order)
+        if order.timeline:
+            self._show(order, first=True)
 
     def _upgrade(self, order: Order) -> None:
         """Give the order the key that it deserves by now; once, since a permId never changes."""

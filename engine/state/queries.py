@@ -77,6 +77,14 @@ def orders(book: Orders, strategy: str | None, *, open_only: bool) -> list[Order
     return [r for r in latest if (strategy is None or r.strategy == strategy) and (r.is_open or not open_only)]
 
 
+def latest_orders(book: Orders) -> list[OrderRecord]:
+    """Every open order and the latest ones of each strategy, without walking over all of them."""
+    shown = {id(order): order for order in book.working.values()}
+    for newest in book.newest.values():
+        shown |= {id(order): order for order in newest}
+    return [book.latest(order) for order in shown.values()]
+
+
 def fees_pending(booking: Booking, older_than: datetime) -> list[FillRecord]:
     """Executions whose fee is unknown and which came at or before a moment."""
     return [

@@ -194,6 +194,9 @@ class FakeBooks:
             )
         return pd.DataFrame(rows)
 
+    def latest_orders(self) -> pd.DataFrame:
+        return self.orders()
+
     def orders(self, strategy=None, open_only=False, as_of=None) -> pd.DataFrame:
         frame = pd.DataFrame(self.order_rows)
         frame = frame.groupby("order_key", sort=False).tail(1).reset_index(drop=True)

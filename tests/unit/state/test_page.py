@@ -1,4 +1,4 @@
-"""The newest executions of the books, page by page."""
+"""The newest executions of the books, page by page, and the latest orders."""
 
 from tests.unit.state.kit import BAG, MSFT, Desk
 
@@ -39,3 +39,20 @@ def test_pages_after_a_restart_are_those_of_before():
     desk = story()
     again = type(desk.ledger).load(desk.ledger.dump())
     assert again.page(limit=100) == desk.ledger.page(limit=100)
+
+
+def test_the_latest_orders_are_all_open_ones_and_the_newest_of_each_strategy(monkeypatch):
+    monkeypatch.setattr("engine.state.orders.MOST_SHOWN", 3)
+    desk = Desk()
+    for number in range(1, 11):
+        name = "BETA" if number <= 2 else "ALPHA"
+        desk.order("Submitted", perm_id=number, strategy=name)
+        if number not in {3, 4}:
+            desk.order("Cancelled", perm_id=number, strategy=name)
+    shown = desk.ledger.latest_orders()
+    assert sorted(o.update.perm_id for o in shown) == [1, 2, 3, 4, 8, 9, 10]
+    assert {o.update.perm_id: o for o in shown} == {
+        o.update.perm_id: o for o in desk.ledger.orders() if o.update.perm_id in {1, 2, 3, 4, 8, 9, 10}
+    }
+    again = type(desk.ledger).load(desk.ledger.dump())
+    assert sorted(again.latest_orders(), key=str) == sorted(shown, key=str)
