@@ -32,7 +32,7 @@ class Orders:
 
     Attributes:
         by_key: Key -> order.
-        newest: Strategy -> its latest orders by first sight, and ``working``: what is open; for pages, which must not
+        recent: Strategy -> its latest orders by first sight, and ``working``: what is open; for pages, which must not
             walk over a day's orders.
         seq: Sequence of the fact being applied, ``at`` its recorded time; set by the ledger.
     """
@@ -44,7 +44,7 @@ class Orders:
         self._by_client: dict[tuple[int, int], list[Order]] = {}
         self._aliases: dict[str, str] = {}
         self.groups: dict[str, list[Order]] = {}
-        self.newest: dict[str, deque[Order]] = {}
+        self.recent: dict[str, deque[Order]] = {}
         self.working: dict[int, Order] = {}
         self.seq = 0
         self.at: datetime | None = None
@@ -207,14 +207,14 @@ class Orders:
         return record
 
     def _show(self, order: Order, *, first: bool) -> None:
-        """Keep ``newest`` and ``working``."""
+        """Keep ``recent`` and ``working``."""
         last = order.timeline[-1]
         if last.is_open:
             self.working[id(order)] = order
         else:
             self.working.pop(id(order), None)
         if first:
-            self.newest.setdefault(last.strategy, deque(maxlen=MOST_SHOWN)).append(order)
+            self.recent.setdefault(last.strategy, deque(maxlen=MOST_SHOWN)).append(order)
 
     def latest(self, order: Order) -> OrderRecord:
         """The order's last row with the figures of this moment: partial executions make no rows of their own."""

@@ -80,7 +80,7 @@ def orders(book: Orders, strategy: str | None, *, open_only: bool) -> list[Order
 def latest_orders(book: Orders) -> list[OrderRecord]:
     """Every open order and the latest ones of each strategy, without walking over all of them."""
     shown = {id(order): order for order in book.working.values()}
-    for newest in book.newest.values():
+    for newest in book.recent.values():
         shown |= {id(order): order for order in newest}
     return [book.latest(order) for order in shown.values()]
 
