@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import logging
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from engine.storage.journal import SqliteJournal
 
 log = logging.getLogger(__name__)
+
+_LEARNT = attrgetter("strategy", "executed_at", "perm_id", "order_ref", "exchange")
+"""What a later sight of the same revision can tell of an execution: who claims it, its time and what was empty."""
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -116,10 +120,10 @@ def facts_from_store(store: Store) -> list[tuple[int, AnyFact]]:
     for kind in store.symbols("facts"):
         rows += [(seq, 0, fact) for seq, fact in stored_facts(store.read("facts", kind))]
     records = [r for symbol in store.symbols("fills") for r in fill_records(store.read("fills", symbol), symbol)]
-    moved_back = _owners(records)
+    owners = _owners(records)
     seen: dict[tuple[str, str], FillRecord] = {}
     for record in sorted(records, key=lambda r: (r.seq, split_exec_id(r.fill.exec_id)[1], r.state == "moved")):
-        rows += [(record.seq, 1, fact) for fact in _facts_of(record, seen, moved_back)]
+        rows += [(record.seq, 1, fact) for fact in _facts_of(record, seen, owners)]
     for symbol in store.symbols("orders"):
         rows += [(order.seq, 2, order.update) for order in order_records(store.read("orders", symbol), symbol)]
     rows.sort(key=lambda row: (row[0], row[1]))
@@ -127,11 +131,15 @@ def facts_from_store(store: Store) -> list[tuple[int, AnyFact]]:
 
 
 def _owners(records: list[FillRecord]) -> dict[tuple[str, str], str]:
-    """Account and execution root -> the strategy that its first row stood under."""
+    """Account and execution root -> the strategy that its first row stood under; what a message claimed is left out."""
     owners: dict[tuple[str, str], str] = {}
+    claimed: set[tuple[str, str]] = set()
     for record in sorted(records, key=lambda r: r.seq):
-        owners.setdefault((record.fill.account, split_exec_id(record.fill.exec_id)[0]), record.strategy)
-    return owners
+        key = record.fill.account, split_exec_id(record.fill.exec_id)[0]
+        owners.setdefault(key, record.strategy)
+        if record.fill.strategy is not None:
+            claimed.add(key)
+    return {key: owner for key, owner in owners.items() if key not in claimed}
 
 
 def _facts_of(
@@ -143,8 +151,8 @@ def _facts_of(
     key = (fill.account, fill.exec_id)
     before = seen.get(key)
     facts: list[AnyFact] = []
-    if before is None:
-        owner = fill.strategy or owners[fill.account, split_exec_id(fill.exec_id)[0]]
+    if before is None or _LEARNT(before.fill) != _LEARNT(fill):
+        owner = fill.strategy or owners.get((fill.account, split_exec_id(fill.exec_id)[0]))
         facts.append(msgspec.structs.replace(fill, strategy=owner))
     if record.commission_status == "final" and (before is None or _fee(before) != _fee(record)):
         facts.append(

@@ -135,9 +135,14 @@ class Amendments:
         elif had.executed_at is None and fill.executed_at is not None:
             changed = self._booking.shelf.take(execution)
             timed = msgspec.structs.replace(had, executed_at=fill.executed_at, time_text="")
-            older[place] = msgspec.structs.replace(older[place], fill=timed)
+            old = msgspec.structs.replace(
+                older[place], fill=timed, seq=self._booking.seq, recorded_at=self._booking.now()
+            )
+            older[place] = old
             self._booking.findings.settle(changes, "time_uncertain", f"{fill.account}:{fill.exec_id}")
             resort(execution)
+            terms = self._booking.shelf.terms_of(timed.instrument)
+            changes.fills.append(superseded_record(execution, old, terms.instrument, terms.unit_price(timed.price)))
             self._booking.put_back(execution, changed, changes)
 
     def bust(self, bust: Bust, changes: Changes) -> None:

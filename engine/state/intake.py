@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from engine.core.events import Bust, Commission, Fill, OrderUpdate
 from engine.core.exact import multiply
 from engine.core.ids import UNASSIGNED, split_exec_id, venue_sequence
@@ -147,6 +149,8 @@ class Intake:
             return
         self._attribution.claim(named, fill)
         execution.claimed = True
+        if execution.fill.strategy is None:  # its rows say from now on who claimed it: the store alone must tell, too
+            execution.fill = msgspec.structs.replace(execution.fill, strategy=named)
         self._rebase(execution, named, changes)
         self.adopt(fill, named, changes)
         self.progress.claimed(execution.fill, named, changes)
@@ -163,6 +167,7 @@ class Intake:
         if execution.extra is not None and execution.extra.moves:
             if execution.strategy != strategy:
                 self._contradiction(execution.fill, execution.strategy, strategy, changes)
+            self._booking.again((execution,), changes)
             return
         self._booking.rebook(execution, strategy, f"belongs to {strategy}", changes)
 

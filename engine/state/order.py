@@ -53,11 +53,12 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
         instrument = self.seen.instrument
         if instrument is not None:
             own = self.traded.get(instrument.con_id)
-            if own is not None:
+            if own is not None and (own[0] or instrument.is_combo):
                 return own
             if instrument.is_combo:
                 return _NOTHING
-        return next(iter(self.traded.values()))
+        # What a correction named another instrument for is still the order's.
+        return next((done for done in self.traded.values() if done[0]), _NOTHING)
 
     def state(self) -> tuple[str, bool]:
         """The derived state, and whether the order may still trade."""

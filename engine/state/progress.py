@@ -64,10 +64,8 @@ class Progress:
         if order is None:
             return
         quantity, value = order.traded.get(fill.instrument.con_id, (ZERO, ZERO))
-        order.traded[fill.instrument.con_id] = (
-            subtract(quantity, fill.quantity),
-            subtract(value, multiply(fill.quantity, fill.price)),
-        )
+        left = subtract(quantity, fill.quantity), subtract(value, multiply(fill.quantity, fill.price))
+        order.traded[fill.instrument.con_id] = left
 
     def redo(self, execution: Execution, changes: Changes) -> None:
         """Put its part in as it is now."""

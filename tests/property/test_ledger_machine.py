@@ -27,6 +27,7 @@ from engine.core.instrument import Instrument
 from engine.state.books import same_figures
 from engine.state.fold import fold
 from engine.state.ledger import Ledger
+from tests.property.lost_journal import rebuilt
 from tests.property.naive import order_states, owners, recount
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
@@ -50,6 +51,14 @@ def moment(second):
     return START + timedelta(seconds=second)
 
 
+def where_each_is(ledger):
+    """Every execution with its strategy, state, place and result."""
+    return {
+        (r.fill.account, r.fill.exec_id): (r.strategy, r.state, r.quantity, r.order_time, r.realized_pnl, r.commission)
+        for r in ledger.fills()
+    }
+
+
 class Books(RuleBasedStateMachine):
     sent = Bundle("sent")
     entries = Bundle("entries")
@@ -59,6 +68,7 @@ class Books(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.facts = []
         self.records = []
+        self.order_rows = []
         self.made = 0
 
     @initialize()
@@ -70,6 +80,7 @@ class Books(RuleBasedStateMachine):
         self.facts.append((seq, fact))
         changes = self.ledger.apply(seq, fact)
         self.records += changes.fills
+        self.order_rows += changes.orders
 
     @property
     def now(self):
@@ -326,6 +337,9 @@ class Books(RuleBasedStateMachine):
             assert abs(book.open_cost - recounted.open_cost) < Decimal("1e-18")
             assert abs(book.realized_pnl - recounted.realized_pnl) < Decimal("1e-18")
             assert book.last_fill_at == recounted.last_fill_at
+        alone = rebuilt(self.facts, self.records, self.order_rows)
+        assert same_figures(alone.positions(), self.ledger.positions())
+        assert where_each_is(alone) == where_each_is(self.ledger)
         again = Ledger.load(self.ledger.dump())
         assert same_figures(again.positions(), self.ledger.positions())
 

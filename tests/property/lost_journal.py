@@ -1,0 +1,35 @@
+"""Books from stored rows alone: what is left when the journal is lost, without a disk."""
+
+from __future__ import annotations
+
+from engine.pipeline.keeper import _KEPT_FACTS
+from engine.pipeline.recovery import facts_from_store
+from engine.state.ledger import Ledger
+from engine.storage.rows import fact_columns, fill_columns, order_columns
+from tests.fakes import MemoryStore
+
+
+def store_of(facts, fills, orders):
+    """A store that holds what facts led to.
+
+    Args:
+        facts: (seq, fact) in order.
+        fills: Records in the order they were handed out, of any strategies; ``orders`` likewise.
+    """
+    store = MemoryStore()
+    for library, columns_of, records in (("fills", fill_columns, fills), ("orders", order_columns, orders)):
+        for strategy in dict.fromkeys(record.strategy for record in records):
+            rows = [record for record in records if record.strategy == strategy]
+            store.append(library, strategy, *columns_of(rows), max(record.seq for record in rows))
+    for tag in dict.fromkeys(type(fact) for _, fact in facts if isinstance(fact, _KEPT_FACTS)):
+        kept = [(seq, fact) for seq, fact in facts if type(fact) is tag]
+        store.append("facts", str(tag.__struct_config__.tag), *fact_columns(kept), kept[-1][0])
+    return store
+
+
+def rebuilt(facts, fills, orders, **kwargs):
+    """The ledger that the store alone brings back."""
+    ledger = Ledger(**kwargs)
+    for seq, fact in facts_from_store(store_of(facts, fills, orders)):
+        ledger.apply(seq, fact)
+    return ledger
