@@ -94,7 +94,7 @@ def fill_fact(
         account=name_of(getattr(execution, "acctNumber", None), "execution.acctNumber", 50),
         exec_id=name_of(getattr(execution, "execId", None), "execution.execId"),
         instrument=instrument,
-        quantity=quantity if _sign(getattr(execution, "side", None)) > 0 else -quantity,
+        quantity=quantity if _sign(getattr(execution, "side", None)) > 0 else quantity.copy_negate(),
         price=_required("execution.price", getattr(execution, "price", None)),
         executed_at=executed_at,
         time_text=time_text,

@@ -19,6 +19,9 @@ from engine.errors import Unreadable
 UNSET_INTS: Final = frozenset({2**31 - 1, 2**63 - 1, 2**127 - 1})
 """Largest 32 and 64 bit integers, and the largest 128 bit one that newer gateways send for "no decimal"."""
 
+_UNSET_FLOATS: Final = frozenset({float(2**63 - 1), float(2**127 - 1)})
+"""The same after a client library has made floats of them (that of 32 bits is an amount somebody may hold)."""
+
 _HUGE: Final = 1e300
 _HUGE_DECIMAL: Final = Decimal("1e300")
 _TINY: Final = 1e-30
@@ -88,7 +91,7 @@ def _of_float(value: float) -> Decimal | None:
         if -_TINY < value < _TINY:
             raise Unreadable(f"{value!r} is smaller than any amount IB deals in")
         return Decimal(repr(value))
-    if value != value or value >= _HUGE or value <= -_HUGE:  # noqa: PLR0124 - NaN differs from itself
+    if value != value or value >= _HUGE or value <= -_HUGE or value in _UNSET_FLOATS:  # noqa: PLR0124 - NaN differs from itself
         return None
     return Decimal(repr(value))
 

@@ -25,6 +25,8 @@ _IB_FORM: Final = re.compile(
     r"[0-9a-fA-F]{1,8}\.([0-9a-fA-F]{8})\.[0-9a-fA-F]{2}(?:\.[0-9a-fA-F]{2})?|leg([0-9]{1,9}):.*", re.DOTALL
 )
 _match: Final = _IB_FORM.fullmatch
+_LONGEST_REVISION: Final = 9
+"""IB counts to 99; more digits than this are part of a foreign venue's name, and no column could hold them."""
 
 
 def split_exec_id(exec_id: str) -> tuple[ExecRoot, int]:
@@ -34,11 +36,11 @@ def split_exec_id(exec_id: str) -> tuple[ExecRoot, int]:
         exec_id: As reported; ``"X.Y.01.02"`` gives ``("X.Y.01", 2)``.
 
     Returns:
-        Root and revision. An id without a numeric last group is its own root with revision 0, since nothing in it says
-        that it revises anything.
+        Root and revision. An id without a numeric last group (or one of more than nine digits) is its own root with
+        revision 0, since nothing in it says that it revises anything.
     """
     head, _, tail = exec_id.rpartition(".")
-    if head and tail.isdigit() and tail.isascii():
+    if head and tail.isdigit() and tail.isascii() and len(tail) <= _LONGEST_REVISION:
         return head, int(tail)  # type: ignore[return-value]
     return exec_id, 0  # type: ignore[return-value]
 

@@ -42,7 +42,7 @@ def moment_of(moment: datetime) -> datetime:
         BadRequest: It has no time zone.
     """
     if moment.tzinfo is None:
-        raise BadRequest("as_of needs a time zone, e.g. datetime(..., tzinfo=UTC)")
+        raise BadRequest("a moment needs a time zone, e.g. datetime(..., tzinfo=UTC)")
     return moment.astimezone(UTC)
 
 

@@ -11,15 +11,16 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from engine.core.exact import ZERO, add
 from engine.state.valuation import RateTable
 from engine.storage.schema import INDEX
 from engine.tables.positions import number, valued_positions
+from engine.tables.records import rows_frame
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import pandas as pd
 
     from engine.pipeline.room import BookRoom
     from engine.ports import Clock
@@ -92,9 +93,7 @@ class EquityLog:
     def frame(self, strategy: str | None = None) -> pd.DataFrame:
         """The kept samples, oldest first."""
         rows = [row for row in list(self._rows) if strategy is None or row["strategy"] == strategy]
-        frame = pd.DataFrame(rows, columns=list(COLUMNS))
-        frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True)
-        return frame
+        return rows_frame(rows, COLUMNS)
 
 
 def _count(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from engine.core.ids import split_exec_id
+from engine.desk.timetravel import moment_of
 from engine.errors import BadRequest
 from engine.storage.schema import AGGREGATED, empty_frame
 from engine.tables.positions import position_columns, valued_positions
-from engine.tables.records import fills_frame, orders_frame, rows_frame, struct_rows
+from engine.tables.records import fills_frame, orders_frame, rows_frame, struct_rows, typed_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from engine.pipeline.room import BookRoom
     from engine.ports import Broker
 
-_TIMES = ("timestamp", "market_at", "fx_at", "as_of")
 _SORTS: dict[str, Callable[[FillRecord], Any]] = {
     "timestamp": lambda r: (r.order_time, r.first_seq),
     "recorded_at": lambda r: r.seq,
@@ -53,15 +53,13 @@ class LiveTables:
         with room.lock:
             records = room.ledger.positions(strategy, account)
             valued = valued_positions(room.ledger, records, marks, room.settings.base_currency)
-        frame = pd.DataFrame(position_columns(valued, room.clock.now()))
-        for name in _TIMES:
-            frame[name] = pd.to_datetime(frame[name], utc=True)
-        return frame
+        return typed_frame(pd.DataFrame(position_columns(valued, room.clock.now())))
 
     def fills(self, strategy: str | None, since: datetime | None) -> pd.DataFrame:
         """The present state of each execution, oldest first."""
+        moment = None if since is None else moment_of(since)
         with self._room.lock:
-            records = self._room.ledger.fills(strategy, since)
+            records = self._room.ledger.fills(strategy, moment)
         return fills_frame(records)
 
     def fills_page(

@@ -29,30 +29,56 @@ def orders_frame(records: Sequence[OrderRecord]) -> pd.DataFrame:
     """Orders or their transitions: columns of ``orders/<STRATEGY>``, ``state`` and ``is_open``."""
     columns, index = order_columns(records)
     frame = _frame(ORDERS, columns, index, [r.strategy for r in records])
-    frame["state"] = [r.state for r in records]
-    frame["is_open"] = [r.is_open for r in records]
+    frame["state"] = pd.Series([r.state for r in records], dtype="object")
+    frame["is_open"] = pd.Series([r.is_open for r in records], dtype="bool")
     return frame
 
 
 def _frame(table: Table, columns: Any, index: list[datetime], strategies: list[str]) -> pd.DataFrame:
     frame = localize(build_frame(table, columns, times(index))).reset_index()
-    frame.insert(0, "strategy", strategies)
+    frame.insert(0, "strategy", pd.Series(strategies, dtype="object"))
     return frame
 
 
 def rows_frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """Plain rows as a table that has its columns even when it is empty; times as UTC timestamps."""
-    frame = pd.DataFrame(list(rows), columns=list(columns))
+    return typed_frame(pd.DataFrame(list(rows), columns=list(columns)))
+
+
+def typed_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give every column the dtype that its values have, also where there are no rows.
+
+    Returns:
+        The frame; times as UTC timestamps, those that a timestamp cannot hold (before 1678, after 2261) as NaT.
+    """
     for name in frame.columns:
         if name in _TIMES:
-            frame[name] = pd.to_datetime(frame[name], utc=True)
-    return frame
+            frame[name] = pd.to_datetime(frame[name], utc=True, errors="coerce")
+    if not frame.empty:
+        return frame
+    return frame.astype({name: _EMPTY.get(name, "object") for name in frame.columns if name not in _TIMES})
 
 
 def struct_rows(items: Iterable[msgspec.Struct], *names: str) -> list[dict[str, Any]]:
     """The named attributes of structs as rows."""
     return [{name: getattr(item, name) for name in names} for item in items]
 
+
+_EMPTY = {
+    **dict.fromkeys(
+        (
+            "qty avg_cost realized_pnl unrealized_pnl multiplier commission market_price open_cost net_pnl market_value"
+            " fx_rate realized_pnl_base unrealized_pnl_base market_value_base commission_base quantity explained residual"
+            " broker_qty books_qty unassigned_qty age_s value_at_risk_base price qty_before qty_after avg_cost_before"
+            " avg_cost_after realized_pnl_before realized_pnl_after cash fees realized unrealized cash_base fees_base"
+            " realized_base unrealized_base recomputed found difference"
+        ).split(),
+        "float64",
+    ),
+    **dict.fromkeys("con_id fees_pending fees_pending_after fills runs episode".split(), "int64"),
+    **dict.fromkeys(("enabled", "allowed"), "bool"),
+}
+"""Columns without rows have nothing that tells their dtype; what is not named here is text."""
 
 _TIMES = frozenset(
     {

@@ -2,7 +2,7 @@
 
 import copy
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -79,6 +79,13 @@ def test_the_fact_does_not_change_when_the_library_fills_in_the_report_later_f6(
 )
 def test_the_side_gives_the_sign_f23(shapes, side, sign):
     assert filled(shapes, side=side, shares=5.0).quantity == 5 * sign
+
+
+def test_a_sales_quantity_keeps_every_digit_whatever_the_callers_precision_f83_f85(shapes):
+    with localcontext() as context:
+        context.prec = 3
+        fact = filled(shapes, side="SLD", shares="1143.28313142")
+    assert fact.quantity == Decimal("-1143.28313142")
 
 
 def test_the_instrument_is_the_executions_not_the_orders_f11(shapes):

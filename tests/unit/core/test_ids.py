@@ -22,6 +22,11 @@ def test_only_what_follows_the_last_dot_is_a_revision(exec_id, root, revision):
     assert split_exec_id(exec_id) == (root, revision)
 
 
+def test_a_number_of_more_than_nine_digits_is_no_revision_f14():
+    assert split_exec_id("venue.999999999") == ("venue", 999_999_999)
+    assert split_exec_id("venue.20260302143000") == ("venue.20260302143000", 0)
+
+
 def test_the_venues_sequence_orders_only_ids_of_ibs_form():
     assert venue_sequence("0000e0d5.67fe667b.01") == 0x67FE667B
     assert venue_sequence("0000e0d5.67fe667b.01.01") == 0x67FE667B
