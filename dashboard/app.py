@@ -15,6 +15,7 @@ from typing import Any, Final
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
+from panel.util.parameters import edit_readonly
 
 from dashboard import frames, theme
 from dashboard.desk import Desk
@@ -157,7 +158,7 @@ class Shell:
             margin=0,
             styles={"padding": "14px 18px 40px", "box-sizing": "border-box", "max-height": "none"},
         )
-        return pmui.Page(
+        page = pmui.Page(
             title="Fillbook",
             header=[self.pulse],
             sidebar=[side],
@@ -173,6 +174,11 @@ class Shell:
                 "& .header .MuiIconButton-root": {"color": "#ffffff"},
             },
         )
+        # The page listens to the whole server's busy flag: every message of any session would walk through all of its
+        # models (half of the loop's time with four pages), and the flag would keep the page for ever. Its own is quiet.
+        with edit_readonly(page):
+            page.busy = self.state.param.busy
+        return page
 
     def open(self) -> None:
         """Register with the hub and draw the first screen; on the page's own document, once it is connected."""

@@ -37,6 +37,7 @@ class SessionState(param.Parameterized):
     account = param.String(default="", doc="Only this account; empty for all.")
     as_of = param.String(default="", doc="ISO 8601 moment; empty for live.")
     focus = param.Dict(default={}, doc="What a drill-down points at, e.g. {'order_key': ...} or {'text': ...}.")
+    busy = param.Boolean(default=False, doc="What the page shows in place of the whole server's busy flag.")
     picture = param.Parameter(default=None, doc="The latest picture of the books, see dashboard.picture.")
 
     @property

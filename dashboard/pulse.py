@@ -22,7 +22,7 @@ class Pulse(JSComponent):
     """Header strip: invariant badge, IB, data age, queue, fill to store, P&L today."""
 
     # One module for the browser: what a component imports by name would be asked of another host.
-    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("mend.js", "pulse.js"))
+    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("mend.js", "quick.js", "pulse.js"))
     _stylesheets = [(HERE / "pulse.css").read_text(encoding="utf-8")]  # noqa: RUF012  Panel's own spelling of a class option
 
     def __init__(self, on_answer: Callable[[], None], on_go: Callable[[str], None], **params: Any) -> None:

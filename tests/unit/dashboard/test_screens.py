@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pandas as pd
+import panel as pn
 import pytest
 from fake_engine import ACCOUNTS, HOSTILE, FakeEngine
 
@@ -52,6 +53,16 @@ async def test_every_field_and_button_has_a_name(view, open_shell, show):
     screen = show(open_shell(), view)
     for widget in screen.body.select(lambda part: hasattr(part, "label") and hasattr(part, "disabled")):
         assert widget.label or widget.name, widget
+
+
+async def test_a_page_leaves_nothing_on_the_server_s_busy_flag(open_shell):
+    def listeners():
+        return len(pn.state.param.watchers.get("busy", {}).get("value", []))
+
+    before = listeners()
+    pages = [open_shell() for _ in range(3)]
+    assert listeners() == before
+    assert not any(shell.page.busy for shell in pages)
 
 
 async def test_the_rehearsal_exists_only_with_the_simulated_gateway(open_shell, show):
