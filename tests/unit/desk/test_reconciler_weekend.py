@@ -1,0 +1,44 @@
+"""A second set of planted events, written from what IB is known to do and without sight of the explaining code.
+
+The set was committed before it was played for the first time.
+"""
+
+from __future__ import annotations
+
+import pytest
+from day_market import RUN_EVERY
+from weekend_fridays import FRIDAYS
+from weekend_market import WeekendMarket
+from weekend_overnight import OVERNIGHT
+
+
+@pytest.mark.parametrize(
+    "fills",
+    [800, pytest.param(8_000, marks=[pytest.mark.slow, pytest.mark.soak])],
+    ids=["quiet weekend", "busy weekend"],
+)
+async def test_forty_stories_of_a_weekend_become_their_breaks_with_the_true_cause_first(fills):
+    market = WeekendMarket(seed=23, fills=fills)
+    stories = [plant(market) for plant in (*FRIDAYS, *OVERNIGHT)]
+    assert len(stories) == 40
+    await market.run()
+
+    breaks = {b.break_id: b for b in market.house.reconciler.book.listed(open_only=False)}
+    wanted = {name for story in stories for name in story.truth}
+    assert set(breaks) == wanted, "each story its breaks, and nothing else"
+    assert {b.episode for b in breaks.values()} == {1}
+    assert all(b.state in {"confirmed", "explained"} for b in breaks.values())
+    assert all(b.quantity == b.explained + b.residual for b in breaks.values())
+    market.house.ledger.check()
+
+    right = []
+    for story in stories:
+        for name in story.truth:
+            waited = (breaks[name].opened_at - market.time(story.told)).total_seconds()
+            assert waited <= 2 * RUN_EVERY + 1, f"{story.name} is a break one run after its grace"
+        firsts = {name: breaks[name].causes[0].kind if breaks[name].causes else "" for name in story.truth}
+        right.append(all(firsts[name] in kinds for name, kinds in story.truth.items()))
+        if not right[-1]:
+            print(story.name, firsts)
+    print(f"{sum(right)} of {len(right)} true causes ranked first")
+    assert sum(right) >= 36
