@@ -55,6 +55,10 @@ class Books(Protocol):
         """Current state of each execution."""
         ...
 
+    def chain_of(self, account: str, exec_id: str) -> list[FillRecord]:
+        """Every revision of the execution that any of its ids names, lowest first."""
+        ...
+
     def fill(self, account: str, root: str) -> FillRecord | None:
         """Current state of one execution."""
         ...

@@ -14,7 +14,7 @@ from engine.core.statement import OptionEvent
 from engine.desk.books import Books
 from engine.desk.picture import Lock, Picture, in_force_of, key_of
 from engine.ports import Broker
-from engine.recon.breaks import Break, lag_sums
+from engine.recon.breaks import Break, break_id, lag_sums
 from engine.recon.calendar import after_reset, region_of
 from engine.recon.cause import Explanation
 from engine.recon.compare import Difference, Key
@@ -31,6 +31,7 @@ _AT_ONCE: Final = 500
 def explain_breaks(
     breaks: Sequence[Break],
     *,
+    known: Mapping[str, Break] | None = None,
     books: Books,
     lock: Lock,
     broker: Broker,
@@ -41,13 +42,17 @@ def explain_breaks(
 ) -> Mapping[str, Explanation]:
     """Explain open breaks.
 
+    Args:
+        known: Every break by id, settling ones included: since when the others differ.
+
     Returns:
         Break id -> explanation.
     """
     if not breaks:
         return {}
     chosen = sorted(breaks, key=lambda b: (bool(b.causes), b.first_seen))[:_AT_ONCE]
-    gathered = _Gathered(books, lock, broker, picture, external, settings, now)
+    known = {b.break_id: b for b in breaks} if known is None else known
+    gathered = _Gathered(books, lock, broker, picture, external, settings, now, known)
     return {b.break_id: explain(gathered.evidence(b)) for b in chosen}
 
 
@@ -61,12 +66,14 @@ class _Gathered:
         external: Sequence[StatementItem],
         settings: Settings,
         now: datetime,
+        known: Mapping[str, Break],
     ) -> None:
         with lock:
             recent = books.fills(since=now - _WINDOW)
             orders = books.orders()
             assignments = in_force_of(books)
         self.now = now
+        self.known = known
         self.settings = settings
         self.instrument_of = books.instrument
         self.picture = picture
@@ -78,6 +85,12 @@ class _Gathered:
             (r.strategy, r.fill.account, r.fill.exec_id): r for r in (*recent, *picture.loose) if key_of(r) in wanted
         }
         self.fills = _by_key(near.values())
+        with lock:
+            self.older = {
+                r.fill.exec_id: tuple(books.chain_of(r.fill.account, r.fill.exec_id)[:-1])
+                for r in near.values()
+                if r.supersedes and r.state == "active"
+            }
         self.orders: dict[Key, list[OrderRecord]] = {}
         for order in orders:
             if order.update.instrument is not None:
@@ -108,6 +121,7 @@ class _Gathered:
             elsewhere=elsewhere,
             underlying=self.underlying(key[0], here.instrument),
             fills=fills,
+            older=tuple(o for r in fills for o in self.older.get(r.fill.exec_id, ()) if o.state == "superseded"),
             orders=tuple(self.orders.get(key, ())),
             assignments=tuple(a for a in self.assignments if (a.account, a.instrument.con_id) == key),
             statement=tuple(item for item in self.external if _names(item, key)),
@@ -122,6 +136,7 @@ class _Gathered:
         reported = held if difference is None else difference.broker_quantity
         fills = self.fills.get(key, ())
         mark = self.marks.get(key)
+        known = self.known.get(break_id(*key)) if difference is not None else None
         return Side(
             account=key[0],
             con_id=key[1],
@@ -133,6 +148,7 @@ class _Gathered:
             books=tuple(self.books.get(key, ())),
             mark=None if mark is None else mark.price,
             last_price=next((r.unit_price for r in reversed(list(fills)) if r.state == "active"), None),
+            since=None if known is None or known.state == "closed" else known.first_seen,
         )
 
     def underlying(self, account: str, instrument: Instrument | None) -> Side | None:

@@ -72,8 +72,7 @@ def take_picture(books: Books, lock: Lock, answers: Sequence[AccountSnapshot], t
         tolerance=tolerance,
         instrument_of=books.instrument,
         unassigned=loose,
-        # Long and short books of one instrument net to a cost that says nothing about its unit.
-        open_costs={key: cost for key, cost in costs.items() if key not in two_sided},
+        open_costs={**costs, **_average_costs(positions, net, two_sided)} if two_sided else costs,
     )
     return Picture(
         answers=tuple(answers),
@@ -84,6 +83,22 @@ def take_picture(books: Books, lock: Lock, answers: Sequence[AccountSnapshot], t
         loose=unowned,
         in_force=in_force,
     )
+
+
+def _average_costs(
+    positions: Iterable[PositionRecord], net: Mapping[Key, Decimal], keys: set[Key]
+) -> dict[Key, Decimal]:
+    """Net quantity at what the books paid on average, whatever their side, instrument currency.
+
+    Long and short books of one instrument net to a cost that nobody paid; this one has at least their price's unit.
+    """
+    gross: dict[Key, tuple[Decimal, Decimal]] = {}
+    for record in positions:
+        key = (record.account, record.instrument_key)
+        if key in keys:
+            size, paid = gross.get(key, (ZERO, ZERO))
+            gross[key] = (size + abs(record.quantity), paid + abs(record.open_cost))
+    return {key: paid / size * net.get(key, ZERO) for key, (size, paid) in gross.items() if size}
 
 
 def in_force_of(books: Books) -> list[AssignmentMade]:

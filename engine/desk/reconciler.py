@@ -316,6 +316,7 @@ class Reconciler:
         opened = [b for b in self._book.breaks.values() if b.is_open]
         explanations: Mapping[str, Explanation] = explain_breaks(
             opened,
+            known=self._book.breaks,
             books=self._ledger,
             lock=self._lock,
             broker=self._broker,

@@ -28,6 +28,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         books: Every book of it, flat ones included.
         mark: Currency per unit.
         last_price: Unit price of the latest execution, currency per unit.
+        since: When the difference was first seen; ``None`` when there is none, or it is not known.
     """
 
     account: str
@@ -40,6 +41,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     books: tuple[PositionRecord, ...] = ()
     mark: Decimal | None = None
     last_price: Decimal | None = None
+    since: datetime | None = None
 
     @property
     def break_id(self) -> str:
@@ -52,14 +54,15 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         return Decimal(1) if self.instrument is None else self.instrument.multiplier
 
     @property
-    def open_cost(self) -> Decimal:
-        """Net cost of all books, instrument currency."""
-        return sum((b.open_cost for b in self.books), ZERO)
-
-    @property
     def unit_cost(self) -> Decimal | None:
-        """Net cost per unit of all books; ``None`` when flat."""
-        return self.open_cost / (self.books_quantity * self.multiplier) if self.books_quantity else None
+        """Cost per unit, averaged over all books whatever their side; ``None`` when they net to flat.
+
+        Where one strategy is long and another short, net cost over net quantity is a price that nobody paid.
+        """
+        size = sum((abs(b.quantity) for b in self.books), ZERO)
+        if not self.books_quantity or not size:
+            return None
+        return sum((abs(b.open_cost) for b in self.books), ZERO) / (size * self.multiplier)
 
     @property
     def broker_unit_cost(self) -> Decimal | None:
@@ -76,6 +79,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         elsewhere: Differences of the same ``con_id`` in other accounts.
         underlying: The underlying, when it is known here, whether it differs or not.
         fills: Executions of this key in the last days, current state each, oldest first (any book).
+        older: Revisions of them that a correction superseded.
         orders: Orders of this key, latest sight each.
         assignments: In force, of this key, oldest first.
         statement: Rows of statements of this account that name this ``con_id`` as instrument or underlying.
@@ -91,6 +95,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: tuple[Side, ...] = ()
     underlying: Side | None = None
     fills: tuple[FillRecord, ...] = ()
+    older: tuple[FillRecord, ...] = ()
     orders: tuple[OrderRecord, ...] = ()
     assignments: tuple[AssignmentMade, ...] = ()
     statement: tuple[StatementItem, ...] = ()

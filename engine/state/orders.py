@@ -219,7 +219,13 @@ class Orders:
     def latest(self, order: Order) -> OrderRecord:
         """The order's last row with the figures of this moment: partial executions make no rows of their own."""
         filled, remaining, average = order.figures()
-        last = order.timeline[-1]
+        last, seen = order.timeline[-1], order.seen
+        if (seen.filled, seen.remaining) != (last.update.filled, last.update.remaining):
+            # The broker's own count moved on without a transition; what it says of missing executions must not be lost.
+            told = msgspec.structs.replace(
+                last.update, filled=seen.filled, remaining=seen.remaining, received_at=seen.received_at
+            )
+            last = msgspec.structs.replace(last, update=told)
         if (filled, remaining, average) == (last.filled, last.remaining, last.avg_fill_price):
             return last
         return msgspec.structs.replace(last, filled=filled, remaining=remaining, avg_fill_price=average)

@@ -1,8 +1,10 @@
 """Splits and mergers, found by arithmetic before the statement tells of them (F105, F106, R44).
 
 *Same instrument*: quantity jumped by a plain ratio r and the broker's average cost by 1/r. *New instrument*: the old
-holding vanished, another one appeared in the same account at once, their quantities are in a plain ratio, and the cost
-went along or the symbols are kin (``GCM`` and ``GCM.OLD``). A ratio alone is a coincidence one can buy: it scores low.
+holding vanished, another one appeared in the same account at once, and the symbols are kin (``GCM`` and ``GCM.OLD``)
+or the cost went along: in total, or as what the old holding was worth. A merger's ratio may be any number; the cost
+that went along to within one per cent makes up for that. A plain ratio alone is a coincidence one can buy: it scores
+low, and below the external trade where the broker's cost speaks against it.
 
 The holding of every strategy migrates by the ratio, at its own cost: legs out at the strategy's average cost a, in at
 a / r, so that nothing is realized and open cost is carried. What the ratio leaves beyond what the broker holds is paid
@@ -13,18 +15,21 @@ as cash in lieu. Worked example (1:25): 12,000 at 0.40 become 480 at 10; of 12,0
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from typing import Final
 
 from engine.core.events import AssignmentLeg
-from engine.recon.cause import ARITHMETIC, CIRCUMSTANCE, CORROBORATED, Cause, CauseKind, Proposal
+from engine.recon.cause import ARITHMETIC, CIRCUMSTANCE, CORROBORATED, SHAPE, Cause, CauseKind, Proposal
 from engine.recon.causes.shares import holders, split_pro_rata
 from engine.recon.evidence import ZERO, Evidence, Side
 
 _STOCKS: Final = frozenset({"STK", "FUND"})
 _LARGEST: Final = 100
 _NEAR: Final = Decimal("0.05")
+_SAME_COST: Final = Decimal("0.01")
+_AT_ONCE: Final = timedelta(hours=6)
 _STEP: Final = Decimal("0.000000000001")
 _PLAIN: Final = tuple(
     sorted(
@@ -85,6 +90,7 @@ def _same(evidence: Evidence) -> Iterator[Cause]:
         return
     ours, theirs = here.unit_cost, here.broker_unit_cost
     fits = _inverse(ours, theirs, ratio) or _inverse(here.last_price, here.mark, ratio)
+    score = CORROBORATED if fits else SHAPE if _unchanged(ours, theirs, ratio) else CIRCUMSTANCE - 5
     word = _words(ratio)
     proof = "" if ours is None or theirs is None else f"; cost per unit {ours:.4f} -> {theirs:.4f}"
     yield Cause(
@@ -93,7 +99,7 @@ def _same(evidence: Evidence) -> Iterator[Cause]:
         quantity=evidence.found.difference,
         arithmetic=f"{here.books_quantity:f} x {word} = {here.broker_quantity:f}{proof}",
         evidence=(here.break_id, f"ratio {word}"),
-        score=CORROBORATED if fits else CIRCUMSTANCE - 5,
+        score=score,
         provisional=True,
         proposal=_conversion(here, here, ratio),
     )
@@ -112,11 +118,20 @@ def _migration(old: Side, new: Side, *, seen_from_old: bool) -> Iterator[Cause]:
         return
     same = old.books_quantity == new.broker_quantity
     ratio = Fraction(1) if same else plain_ratio(old.books_quantity, new.broker_quantity)
+    plain = ratio is not None
+    ratio = ratio or _any_ratio(old, new)
     if ratio is None:
         return
     kin = _root(old.instrument.symbol) == _root(new.instrument.symbol)
-    carried = _inverse(old.unit_cost, new.broker_unit_cost, ratio)
-    score = CORROBORATED if kin or carried else ARITHMETIC - 15
+    paid = new.broker_unit_cost
+    carried = any(_inverse(price, paid, ratio) for price in (old.unit_cost, old.mark, old.last_price))
+    denied = old.unit_cost is not None and paid is not None and not carried
+    if kin or (carried and plain):
+        score = CORROBORATED
+    elif carried:
+        score = ARITHMETIC + 5
+    else:
+        score = SHAPE if denied or _apart(old, new) else ARITHMETIC - 15
     kind: CauseKind = "split" if kin else "merger"
     word = _words(ratio)
     here, other = (old, new) if seen_from_old else (new, old)
@@ -133,6 +148,22 @@ def _migration(old: Side, new: Side, *, seen_from_old: bool) -> Iterator[Cause]:
         proposal=_conversion(old, new, ratio, out=seen_from_old),
         linked=(other.break_id,),
     )
+
+
+def _any_ratio(old: Side, new: Side) -> Fraction | None:
+    """The ratio of two quantities, whatever it is, where both changed at once and the total cost went along."""
+    before, after = old.unit_cost, new.broker_unit_cost
+    if before is None or after is None or old.books_quantity * new.broker_quantity <= 0 or _apart(old, new):
+        return None
+    left, come = before * old.books_quantity, after * new.broker_quantity
+    if abs(come - left) > _SAME_COST * abs(left):
+        return None
+    return Fraction(new.broker_quantity) / Fraction(old.books_quantity)
+
+
+def _apart(old: Side, new: Side) -> bool:
+    """Whether the two differences are known to have come hours apart: then nothing but arithmetic joins them."""
+    return old.since is not None and new.since is not None and abs(old.since - new.since) > _AT_ONCE
 
 
 def _conversion(old: Side, new: Side, ratio: Fraction, *, out: bool | None = None) -> Proposal:
@@ -176,6 +207,14 @@ def _inverse(before: Decimal | None, after: Decimal | None, ratio: Fraction) -> 
         return False
     expected = before * ratio.denominator / ratio.numerator
     return abs(after - expected) <= _NEAR * abs(expected)
+
+
+def _unchanged(before: Decimal | None, after: Decimal | None, ratio: Fraction) -> bool:
+    """Whether a cost stayed nearer to what it was than to what the ratio would make of it."""
+    if not before or not after:
+        return False
+    expected = before * ratio.denominator / ratio.numerator
+    return abs(after - before) < abs(after - expected)
 
 
 def _words(ratio: Fraction) -> str:

@@ -7,6 +7,7 @@ its own (R46): it is named and counted, and it is never repaired by itself, what
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
@@ -15,6 +16,7 @@ from engine.recon.evidence import ZERO, Evidence
 
 SMALL_SHARE: Final = Decimal("0.005")
 _ONE: Final = Decimal(1)
+_NIGHT: Final = timedelta(hours=12)
 _REINVESTING: Final = frozenset({"STK", "FUND"})
 
 
@@ -59,7 +61,14 @@ def _drifts_alike(difference: Decimal, held: Decimal, direction: Decimal) -> boo
 def _could_be_dividend(evidence: Evidence) -> bool:
     instrument = evidence.here.instrument
     grows = evidence.found.difference > 0 and evidence.here.books_quantity > 0
-    return grows and instrument is not None and instrument.sec_type in _REINVESTING
+    return grows and instrument is not None and instrument.sec_type in _REINVESTING and _held_overnight(evidence)
+
+
+def _held_overnight(evidence: Evidence) -> bool:
+    """Whether anything was held long enough before the difference showed; a dividend is paid on what was held before."""
+    since = evidence.found.first_seen - _NIGHT
+    later = sum((r.quantity for r in evidence.fills if r.state == "active" and r.order_time >= since), ZERO)
+    return evidence.here.books_quantity - later > 0
 
 
 def _small(evidence: Evidence, kind: CauseKind, title: str, arithmetic: str, score: int) -> Cause:

@@ -3,6 +3,9 @@
 A bust has no documented message in the API (F19): it shows as a difference equal and opposite to one recent fill, and
 stays provisional until the statement's cancel row confirms it (F18). The same shape comes from an assignment whose
 missing execution arrived after all (R13): then the entry is to be reversed, never the fill.
+
+A correction that we hold may itself be taken back, or may never have reached the positions: then what differs is
+exactly what the correction changed.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from decimal import Decimal
 from typing import Final
 
 from engine.core.events import AssignmentLeg, AssignmentMade
+from engine.core.ids import split_exec_id
 from engine.core.records import FillRecord
 from engine.recon.cause import ARITHMETIC, CORROBORATED, SHAPE, Cause, Proposal
 from engine.recon.evidence import ZERO, Evidence
@@ -37,7 +41,9 @@ def causes(evidence: Evidence) -> Iterator[Cause]:
     twins = [r for r in recent if r.quantity == -difference]
     for place, record in enumerate(reversed(twins[-_SHOWN:])):
         yield _bust(record, difference, ARITHMETIC - _PENALTY * (len(twins) > 1) - place)
-    if not twins:
+    undone = list(_undone(evidence, recent, difference))
+    yield from undone
+    if not twins and not undone:
         yield from _correction(recent, difference)
 
 
@@ -56,6 +62,27 @@ def _bust(record: FillRecord, difference: Decimal, score: int) -> Cause:
             legs=(AssignmentLeg(strategy=record.strategy, quantity=difference, price=record.unit_price),),
         ),
     )
+
+
+def _undone(evidence: Evidence, recent: list[FillRecord], difference: Decimal) -> Iterator[Cause]:
+    """Corrections that we hold and the broker's position does not have, or has no more (F15, F16)."""
+    for record in recent:
+        root = split_exec_id(record.fill.exec_id)[0]
+        for old in evidence.older:
+            if split_exec_id(old.fill.exec_id)[0] != root or old.fill.quantity - record.quantity != difference:
+                continue
+            yield Cause(
+                kind="correction",
+                title="A correction that the broker's position does not show",
+                quantity=difference,
+                arithmetic=f"execution {record.fill.exec_id} of {record.quantity:+f} as {old.fill.exec_id}"
+                f" had it, {old.fill.quantity:+f}, is {difference:+f}",
+                evidence=(record.fill.exec_id,),
+                score=ARITHMETIC,
+                provisional=True,
+                proposal=Proposal(act="request", text="ask for executions again; the statement confirms corrections"),
+            )
+            break
 
 
 def _correction(recent: list[FillRecord], difference: Decimal) -> Iterator[Cause]:

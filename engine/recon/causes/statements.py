@@ -7,7 +7,7 @@ quantity (F111). An option event explains both its legs (F96, F98, F101).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
 from engine.core.events import AssignmentLeg
@@ -92,19 +92,27 @@ def _action(evidence: Evidence, item: CorporateAction) -> Cause | None:
         return None
     kind = _ACTION.get(item.kind, "merger")
     reference = item.transaction_id or item.action_id or f"{item.kind} {item.report_date}"
+    quantity = _without_fraction(item.quantity, evidence.found.difference)
+    paid = "" if quantity == item.quantity else f"; {item.quantity - quantity:+f} of it is a fraction that is paid out"
     return _recorded(
         kind,
         f"{_NAMES[kind]} on the statement: {item.description or item.kind}",
-        item.quantity,
-        f"statement: {item.kind} changes the position by {item.quantity:+f}",
+        quantity,
+        f"statement: {item.kind} changes the position by {item.quantity:+f}{paid}",
         (reference,),
         Proposal(
             act="legs",
             text="book the change pro rata; its cost moves with it",
-            legs=pro_rata(evidence.here, item.quantity, ZERO),
+            legs=pro_rata(evidence.here, quantity, ZERO),
             cash=item.cash,
         ),
     )
+
+
+def _without_fraction(told: Decimal, difference: Decimal) -> Decimal:
+    """What an action leaves in the position: a fraction of a share is paid in cash, and the API shows whole ones (F86)."""
+    whole = told.to_integral_value(rounding=ROUND_DOWN)
+    return whole if whole == difference else told
 
 
 def _transfer(evidence: Evidence, item: Transfer) -> Cause | None:

@@ -405,3 +405,12 @@ async def test_trouble_of_our_own_is_raised_and_the_next_run_is_free(house):
         await house.run()
     house.reconciler._store._store_rows = None
     assert (await house.run()).status == "square"
+
+
+async def test_f93_pence_stay_a_break_where_one_strategy_is_long_and_another_short(house):
+    house.fill(AAPL, 3000, "71.3")
+    house.fill(AAPL, -500, "71.4", strategy="BETA", order_ref="BETA-1", perm_id=701)
+    house.broker.hold(AAPL, 2500, avg_cost="0.7132")
+    await house.confirmed()
+    (found,) = house.reconciler.breaks()
+    assert (found.kind, found.quantity, found.causes[0].kind) == ("cost", 0, "price_unit")

@@ -1,6 +1,7 @@
 """A second set of planted events, written from what IB is known to do and without sight of the explaining code.
 
-The set was committed before it was played for the first time.
+The set was committed before it was played for the first time. First play: 33 of 40 (and one break, of pence against
+pounds with a long and a short book, that closed by itself). The rules were mended in general since, no story was.
 """
 
 from __future__ import annotations
@@ -41,4 +42,4 @@ async def test_forty_stories_of_a_weekend_become_their_breaks_with_the_true_caus
         if not right[-1]:
             print(story.name, firsts)
     print(f"{sum(right)} of {len(right)} true causes ranked first")
-    assert sum(right) >= 36
+    assert sum(right) >= 38

@@ -121,6 +121,24 @@ def test_a_working_order_may_just_have_filled():
     assert cause.kind == "position_before_fill"
 
 
+@pytest.mark.parametrize(
+    ("parts", "remaining", "kind", "quantity"),
+    [((200,), 215, "correction", -15), ((150, 50), 250, "bust", -50), ((-200,), 215, "correction", 15)],
+)
+def test_f15_f18_an_order_that_counts_less_than_we_hold_tells_of_a_correction_or_bust(parts, remaining, kind, quantity):
+    fills = tuple(execution(q, perm_id=700, when=-9000.0) for q in parts)
+    word = "BUY" if parts[0] > 0 else "SELL"
+    held = sum(parts)
+    working = order(200, word, quantity=400, is_open=True, ours=200)
+    working = msgspec.structs.replace(working, update=msgspec.structs.replace(working.update, remaining=D(remaining)))
+    here = side(AAPL, held + quantity, holding("ALPHA", held))
+    cause = top(evidence(here, fills=fills, orders=(working,)))
+    assert (cause.kind, cause.quantity, cause.provisional) == (kind, quantity, True)
+    before = tuple(execution(q, perm_id=700, when=-60.0) for q in parts)
+    told = explain(evidence(here, fills=before, orders=(working,)))
+    assert not any(working.order_key in c.evidence for c in told.causes), "a count of before says nothing"
+
+
 # --- taken back, or booked twice
 
 
@@ -152,6 +170,15 @@ def test_f17_a_small_difference_beside_one_large_fill_may_be_a_correction():
     told = explain(evidence(here, fills=(execution(200),)))
     assert "correction" in {c.kind for c in told.causes}
     assert told.residual == -10
+
+
+@pytest.mark.parametrize(("first", "second"), [(-100, -80), (40, 55)])
+def test_f16_a_correction_that_the_position_does_not_show_is_named(first, second):
+    old = execution(first, exec_id="0000e0d5.00000abc.01.01", state="superseded")
+    new = execution(second, exec_id="0000e0d5.00000abc.01.02")
+    here = side(AAPL, first, holding("ALPHA", second))
+    cause = top(evidence(here, fills=(new,), older=(old,)))
+    assert (cause.kind, cause.quantity, cause.evidence) == ("correction", first - second, (new.fill.exec_id,))
 
 
 def test_r13_an_execution_that_comes_after_its_assignment_asks_for_the_reversal():
@@ -301,6 +328,25 @@ def test_f105_f107_a_merger_is_told_by_the_cost_that_went_along():
     assert (cause.kind, cause.linked) == ("merger", (old.break_id,))
 
 
+def test_f105_a_merger_at_any_ratio_is_told_by_the_total_cost_that_went_along():
+    target = Instrument(con_id=14, symbol="BIGCO", currency="USD")
+    old = side(OLD, 0, holding("ALPHA", 240, 33, instrument=OLD), holding("BETA", 160, 33, instrument=OLD))
+    gone = top(evidence(old, beside=(side(target, 260, avg_cost="50.78"),)))
+    assert (gone.kind, "13:20" in gone.title) == ("merger", True)
+    come = top(evidence(side(target, 260, avg_cost="50.78"), beside=(old,)))
+    assert [(s, q) for s, q, _ in legs(come)] == [("ALPHA", 156), ("BETA", 104)]
+    assert top(evidence(old, beside=(side(target, 260, avg_cost="52"),))).kind == "external_trade"
+
+
+def test_a_ratio_between_differences_of_two_days_is_a_coincidence():
+    other = Instrument(con_id=15, symbol="ZZZ", currency="USD")
+    old = side(OLD, 0, holding("ALPHA", 200, 30, instrument=OLD))
+    old = msgspec.structs.replace(old, since=at(-200_000))
+    new = msgspec.structs.replace(side(other, 100), since=at(-60))
+    assert top(evidence(old, beside=(new,))).kind == "external_trade"
+    assert top(evidence(old, beside=(msgspec.structs.replace(new, since=at(-200_060)),))).kind == "merger"
+
+
 def test_two_unrelated_trades_in_a_plain_ratio_score_below_a_bust():
     other = Instrument(con_id=15, symbol="ZZZ", currency="USD")
     old = side(OLD, 0, holding("ALPHA", 200, 30, instrument=OLD))
@@ -319,6 +365,7 @@ def test_a_jump_without_a_price_to_match_is_no_split():
     told = explain(evidence(side(AAPL, 200, holding("ALPHA", 100), avg_cost=101)))
     assert told.residual == 100
     assert next(c for c in told.causes if c.kind == "split").score < 40
+    assert told.causes[0].kind == "external_trade", "a cost that stayed speaks against it"
 
 
 @pytest.mark.parametrize(
@@ -338,6 +385,15 @@ def test_f106_f109_f113_a_corporate_action_row_confirms(code, kind):
     row = CorporateAction(account=DU, kind=code, instrument=AAPL, quantity=D(10), transaction_id="5")
     cause = top(evidence(side(AAPL, 10), statement=(row,)))
     assert (cause.kind, cause.provisional, cause.quantity) == (kind, False, 10)
+
+
+def test_f86_f109_a_fraction_that_an_action_pays_out_is_no_part_of_the_difference():
+    row = CorporateAction(account=DU, kind="SO", instrument=AAPL, quantity=D("47.5714"), transaction_id="5")
+    cause = top(evidence(side(AAPL, 47), statement=(row,)))
+    assert (cause.kind, cause.quantity, cause.provisional) == ("spin_off", 47, False)
+    assert "+0.5714" in cause.arithmetic
+    exact = top(evidence(side(AAPL, "47.5714"), statement=(row,)))
+    assert exact.quantity == D("47.5714")
 
 
 # --- transfers
@@ -378,6 +434,13 @@ def test_r46_a_large_difference_is_never_a_drift():
 
 def test_f111_a_small_growth_of_a_stock_holding_looks_like_a_reinvested_dividend():
     assert top(evidence(side(AAPL, "100.37", holding("ALPHA", 100)))).kind == "dividend_reinvestment"
+
+
+def test_f111_nothing_is_reinvested_on_shares_that_were_bought_just_before():
+    bought = execution(100, when=-600.0)
+    here = side(AAPL, "100.05", holding("ALPHA", 100))
+    assert top(evidence(here, fills=(bought,))).kind == "drift"
+    assert top(evidence(here, fills=(execution(100, when=-90_000.0),))).kind == "dividend_reinvestment"
 
 
 def test_f57_a_reinvestment_on_the_statement_is_never_taken_for_a_strategys_trade():

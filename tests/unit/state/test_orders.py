@@ -41,6 +41,20 @@ def test_filled_before_its_executions_books_nothing_and_asks_for_them():
     assert desk.state() == "Filled"
 
 
+def test_the_latest_record_has_the_brokers_own_count_though_progress_makes_no_row():
+    """F22: after an outage the count of a working order is all that tells of what was missed."""
+    desk = Desk()
+    desk.order("Submitted", strategy="ALPHA", quantity=Decimal(50), filled=Decimal(0), remaining=Decimal(50))
+    desk.fill("x.01", 20, 100, perm_id=5)
+    desk.order("Submitted", strategy="ALPHA", quantity=Decimal(50), filled=Decimal(20), remaining=Decimal(30))
+    rows = len(desk.ledger.timeline("PDU1:5"))
+    desk.order("Submitted", strategy="ALPHA", quantity=Decimal(50), filled=Decimal(40), remaining=Decimal(10))
+    record = desk.ledger.order("PDU1:5")
+    assert (record.filled, record.remaining) == (20, 30), "ours, from executions"
+    assert (record.update.filled, record.update.remaining) == (40, 10), "the broker's"
+    assert len(desk.ledger.timeline("PDU1:5")) == rows
+
+
 @pytest.mark.parametrize("word", ["Submitted", "PreSubmitted", "PendingSubmit"])
 def test_a_working_word_after_partial_fills_does_not_reset_the_order(word):
     """F64."""
