@@ -17,6 +17,7 @@ from typing import Final
 
 from engine.broker.values import decimal_of
 from engine.core.events import RateSeen
+from engine.core.exact import share
 from engine.core.snapshot import AccountValue, Mark
 from engine.errors import Unreadable
 
@@ -88,7 +89,7 @@ class AccountBook:
         for (account, con_id), (quoted, at) in self._quotes.items():
             magnifier = self._magnifiers.get(con_id)
             if magnifier is not None:
-                price = quoted if magnifier == 1 else quoted / magnifier
+                price = quoted if magnifier == 1 else share(quoted, Decimal(magnifier))
                 found[account, con_id] = Mark(account=account, con_id=con_id, price=price, at=at)
         return found
 

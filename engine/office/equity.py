@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from engine.core.exact import ZERO, add
+from engine.core.exact import ZERO, add, multiply
 from engine.state.valuation import RateTable
 from engine.storage.schema import INDEX
 from engine.tables.positions import number, valued_positions
@@ -58,6 +58,7 @@ class EquityLog:
         if len(stored):
             frame = stored.reset_index().sort_values(INDEX).tail(_KEPT)
             self._rows.extend({c: row.get(c) for c in COLUMNS} for row in frame.to_dict("records"))
+            self._last = {(row["strategy"], row["account"], row["currency"]): () for row in self._rows}
 
     def sample(self) -> int:
         """Take a sample now; returns how many rows changed. Runs off the event loop."""
@@ -76,6 +77,8 @@ class EquityLog:
                 _count(sums, (p.strategy, p.account, currency), "cash", amount)
             for currency, amount in p.fees.items():
                 _count(sums, (p.strategy, p.account, currency), "fees", amount)
+        for key in self._last.keys() - sums.keys():  # a book that is gone, since another took its executions over
+            sums[key] = dict.fromkeys(_FIELDS, ZERO)
         changed: dict[str, list[dict[str, Any]]] = {}
         for key, figures in sums.items():
             mark = tuple(figures[name] for name in _FIELDS)
@@ -122,6 +125,6 @@ def _row(
     for name in _FIELDS:
         amount = figures[name]
         row[name] = number(amount)
-        known = amount is not None and (amount == 0 or found is not None)
-        row[f"{name}_base"] = number(ZERO if amount == 0 else amount * found[0] if known and found and amount else None)
+        base = ZERO if amount == 0 else None if amount is None or found is None else multiply(amount, found[0])
+        row[f"{name}_base"] = number(base)
     return row

@@ -53,7 +53,11 @@ class Past:
     def positions(self, strategy: str | None, account: str | None, moment: datetime) -> pd.DataFrame:
         """Books as they stood; market prices of the past are not kept per position, so they are unknown here."""
         records = positions_as_of(self._records(strategy, moment), moment)
-        facts = [f for _, f in stored_facts(self._room.store.read("facts", "rate")) if isinstance(f, RateSeen)]
+        facts = [
+            f
+            for _, f in stored_facts(self._room.store.read("facts", "rate"))
+            if isinstance(f, RateSeen) and f.received_at <= moment
+        ]
         rates = RateTable(
             rates_as_of(facts, moment), {f.account: f.base for f in facts}, self._room.settings.base_currency
         )

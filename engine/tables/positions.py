@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.core.exact import subtract
 from engine.state.valuation import RateTable, Valued, value
 
 if TYPE_CHECKING:
@@ -98,4 +99,4 @@ def _net(valued: Valued) -> float:
     """Realized P&L after the known fees, instrument currency; NaN where the fees are unknown."""
     if valued.commission is None:
         return NAN
-    return float(valued.position.realized_pnl - valued.commission)
+    return float(subtract(valued.position.realized_pnl, valued.commission))
