@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
     from engine.core.events import AnyFact
     from engine.core.snapshot import AccountSnapshot, Mark
+    from engine.receipt import Receipt
 
 
 class Clock(Protocol):
@@ -30,11 +30,14 @@ class Clock(Protocol):
 class Journal(Protocol):
     """The write-ahead journal: a fact is accepted when its group is on disk."""
 
-    def submit(self, facts: Sequence[AnyFact]) -> Future[int]:
+    def submit(self, facts: Sequence[AnyFact], refused: Callable[[Receipt], object] | None = None) -> Receipt:
         """Queue facts for the next group; from any thread, without input or output of its own.
 
+        Args:
+            refused: Called in the journal's thread should the disk refuse, submissions in order.
+
         Returns:
-            Resolves with the sequence number of the last fact once the group is fsynced; the numbers of one call are
+            Settled with the sequence number of the last fact once the group is fsynced; the numbers of one call are
             consecutive. Fails with ``JournalFull`` when the disk refuses.
         """
         ...

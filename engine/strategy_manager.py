@@ -16,16 +16,16 @@ from engine.pipeline.messages import readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Future
 
     from engine.pipeline.intake import Intake
     from engine.pipeline.keeper import BookKeeper
     from engine.ports import Clock
+    from engine.receipt import Receipt
     from engine.strategies import Strategy
 
 log = logging.getLogger(__name__)
 
-_PRUNE_ABOVE = 64
+_PRUNE_EVERY = 64
 
 
 class MessageQueue:
@@ -37,7 +37,7 @@ class MessageQueue:
         self._intake = intake
         self._keeper = keeper
         self._clock = clock
-        self._open: deque[Future[int]] = deque()
+        self._open: deque[Receipt] = deque()
         self._extra_done = 0
         self._lock = threading.Lock()
         self.closed = False
@@ -56,7 +56,7 @@ class MessageQueue:
         if self.closed:
             raise RuntimeError("the engine has stopped; this message was not accepted")
         self._open.append(self._intake.put(readable(message, self._clock, "queue", self._default_zone)))
-        if len(self._open) > _PRUNE_ABOVE and self._lock.acquire(blocking=False):
+        if not len(self._open) % _PRUNE_EVERY and self._lock.acquire(blocking=False):
             try:
                 self._prune()
             finally:
@@ -78,8 +78,8 @@ class MessageQueue:
 
     def join(self) -> None:
         """Block the calling thread (never the engine's loop) until every message put so far is in the books."""
-        for future in list(self._open):
-            self._keeper.wait_applied(future.result())
+        seq = max((receipt.result() for receipt in list(self._open)), default=0)
+        self._keeper.wait_applied(seq)
 
     def task_done(self) -> None:
         """Accepted for a ``queue.Queue``'s sake: the engine itself keeps count of what is done.
@@ -98,10 +98,11 @@ class MessageQueue:
     def _prune(self) -> None:
         seq = self._keeper.seq
         while self._open:
-            future = self._open[0]
-            if not future.done() or (future.exception() is None and future.result() > seq):
-                return
-            if future.exception() is not None and self._intake.waiting:
+            first = self._open[0]
+            if first.error is None:
+                if first.seq is None or first.seq > seq:
+                    return
+            elif self._intake.waiting:
                 return
             self._open.popleft()
             self._extra_done = max(0, self._extra_done - 1)

@@ -1,11 +1,11 @@
 """Small stand-ins that pass the same contract tests as the real parts (see tests/integration/test_store_contract.py)."""
 
 import itertools
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from engine.receipt import Receipt
 from engine.storage.arctic import _rising
 from engine.storage.reader import Tables
 from engine.storage.schema import build_frame, empty_frame, localize, table_for
@@ -107,18 +107,18 @@ class MemoryJournal:
         self.failing: Exception | None = None
         self.head = 0
 
-    def submit(self, facts) -> Future[int]:
-        future: Future[int] = Future()
+    def submit(self, facts, refused=None) -> Receipt:
+        receipt = Receipt(facts, refused)
         if self.failing is not None:
-            future.set_exception(self.failing)
-            return future
+            receipt.settle(error=self.failing)
+            return receipt
         group = list(zip(itertools.count(self.head + 1), facts, strict=False))
         self.facts += group
         self.head += len(group)
         if self.on_group is not None and group:
             self.on_group(group)
-        future.set_result(self.head)
-        return future
+        receipt.settle(self.head)
+        return receipt
 
     def read(self, after, limit):
         return [pair for pair in self.facts if pair[0] > after][:limit]

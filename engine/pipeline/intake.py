@@ -16,16 +16,17 @@ from engine.errors import FillbookError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
 
     from engine.core.events import AnyFact
     from engine.pipeline.keeper import BookKeeper
     from engine.ports import Journal
+    from engine.receipt import Receipt
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _ANSWER_S = 30.0
+_LOOK_EVERY = 64
 _GLANCE_S = 0.05
 """How long a caller waits for books that may be paused before it looks whether they are."""
 
@@ -38,9 +39,10 @@ class Intake:
         self._journal = journal
         self._keeper = keeper
         self._refused: deque[Sequence[AnyFact]] = deque()
-        self._offered: Future[int] | None = None
-        self._flying = 0
-        self._landed = threading.Condition()
+        self._offered: Receipt | None = None
+        self._flying: deque[Receipt] = deque()
+        self._sweeping = threading.Lock()
+        self._timing = threading.Lock()
         self._one_at_a_time = threading.Lock()
         self._timer: threading.Timer | None = None
         self.refusal: str = ""
@@ -51,28 +53,28 @@ class Intake:
         """Groups of facts that the journal's disk has refused and that are offered again."""
         return len(self._refused)
 
-    def put(self, facts: Sequence[AnyFact]) -> Future[int]:
+    def put(self, facts: Sequence[AnyFact]) -> Receipt:
         """Hand over facts without waiting; they are kept and offered again if the journal refuses."""
-        with self._landed:
-            self._flying += 1
-        future = self._journal.submit(facts)
-        future.add_done_callback(lambda done: self._check(done, facts))
-        return future
+        receipt = self._journal.submit(facts, self._keep)
+        self._flying.append(receipt)
+        if not len(self._flying) % _LOOK_EVERY and self._sweeping.acquire(blocking=False):
+            try:
+                while self._flying and self._flying[0].done():
+                    self._flying.popleft()
+            finally:
+                self._sweeping.release()
+        return receipt
 
-    def _check(self, done: Future[int], facts: Sequence[AnyFact]) -> None:
-        error = done.exception()
-        with self._landed:
-            self._flying -= 1
-            if error is not None:
-                self.refusal = str(error)
-                self._refused.append(facts)
-                self._arm()
-            self._landed.notify_all()
-        if error is not None:
-            log.error("the journal refused facts, they are kept in memory and offered again: %s", error)
+    def _keep(self, receipt: Receipt) -> None:
+        """The journal refused: called in its thread, submissions in order."""
+        with self._timing:
+            self.refusal = str(receipt.error)
+            self._refused.append(receipt.facts)
+            self._arm()
+        log.error("the journal refused facts, they are kept in memory and offered again: %s", receipt.error)
 
     def _arm(self) -> None:
-        """Try again in a while; called under ``_landed``."""
+        """Try again in a while; called under ``_timing``."""
         if self._timer is None and not self.closed:
             self._timer = threading.Timer(_RETRY_S, self._retry)
             self._timer.daemon = True
@@ -86,7 +88,7 @@ class Intake:
             refused = True
         else:
             refused = False
-        with self._landed:
+        with self._timing:
             self._timer = None
             if refused or self._refused:
                 self._arm()
@@ -127,7 +129,7 @@ class Intake:
         Raises:
             StorageError: The journal refused; nothing was accepted.
         """
-        seq = await asyncio.wrap_future(self._journal.submit(facts))
+        seq = await self._durable(facts)
         if self._keeper.seq >= seq:
             return seq
         while not await asyncio.to_thread(self._keeper.wait_applied, seq, _GLANCE_S):
@@ -137,22 +139,41 @@ class Intake:
                 return seq
         return seq
 
+    async def _durable(self, facts: Sequence[AnyFact]) -> int:
+        """Submit and wait on this loop.
+
+        Raises:
+            JournalFull: The journal refused.
+        """
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        receipt = self._journal.submit(facts)
+        receipt.add_done_callback(lambda _: _wake(loop, told))
+        await told.wait()
+        return receipt.result()
+
     def close(self) -> None:
         """Offer what was refused one last time; what is still refused is logged as a count.
 
         Raises:
             StorageError: Facts are still refused by the journal's disk.
         """
-        with self._landed:
+        with self._timing:
             self.closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            # What is on its way may be refused yet, and nobody would offer it again.
-            self._landed.wait_for(lambda: self._flying == 0, _ANSWER_S)
         try:
+            # What is on its way may be refused yet, and nobody would offer it again.
+            for receipt in list(self._flying):
+                receipt.exception(_ANSWER_S)
             self._offer_again()
         except TimeoutError as error:
             raise StorageError("the journal does not answer; facts that were put are not durable") from error
         finally:
             if self._refused:
                 log.critical("%d groups of facts are lost: the journal refuses them", len(self._refused))
+
+
+def _wake(loop: asyncio.AbstractEventLoop, told: asyncio.Event) -> None:
+    """Tell a loop's task from the journal's thread; a loop that was closed meanwhile has nobody left to tell."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(told.set)

@@ -25,6 +25,7 @@ from engine.core.events import (
     RateSeen,
     RuleSet,
 )
+from engine.state.changes import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,17 +40,19 @@ log = logging.getLogger(__name__)
 
 _SLICE_S = 0.004
 _MOST_IN_MEMORY = 50_000
-_KEPT_FACTS = (
-    AssignmentMade,
-    AssignmentReversed,
-    Audited,
-    BreakNoted,
-    ConnectionSeen,
-    InstrumentDescribed,
-    Quarantined,
-    QuarantineClosed,
-    RateSeen,
-    RuleSet,
+_KEPT_FACTS: frozenset[type] = frozenset(
+    {
+        AssignmentMade,
+        AssignmentReversed,
+        Audited,
+        BreakNoted,
+        ConnectionSeen,
+        InstrumentDescribed,
+        Quarantined,
+        QuarantineClosed,
+        RateSeen,
+        RuleSet,
+    }
 )
 """Kinds of a low rate that are stored whole, so that the store alone can rebuild everything the books know."""
 
@@ -167,30 +170,32 @@ class BookKeeper:
         return True
 
     def _apply_slice(self, group: Sequence[tuple[int, AnyFact]], start: int) -> int:
+        """Apply facts for a few milliseconds under the lock; their changes go to the outbox in one."""
         deadline = time.perf_counter() + _SLICE_S
-        requests: set[str] = set()
-        findings: list[Finding] = []
-        position = start
+        apply, clock = self.ledger.apply, time.perf_counter
+        changes = Changes()
+        position, end = start, len(group)
         with self.lock:
-            while position < len(group):
+            while position < end:
                 seq, fact = group[position]
-                changes = self.ledger.apply(seq, fact)
-                # The facts' own rows first: `add` says that all of `seq` is there, and the writer takes at any moment.
-                if isinstance(fact, _KEPT_FACTS):
-                    self._outbox.add_row("facts", str(type(fact).__struct_config__.tag), seq, (seq, fact))
-                    if isinstance(fact, AssignmentMade | AssignmentReversed):
-                        self._outbox.add_row("assignments", "journal", seq, (seq, fact))
-                self._outbox.add(changes, seq)
-                requests |= changes.requests
-                findings += changes.findings
+                apply(seq, fact, changes)
+                if type(fact) in _KEPT_FACTS:
+                    self._keep(seq, fact)
                 position += 1
-                if time.perf_counter() > deadline:
+                if clock() > deadline:
                     break
+            # The facts' own rows came first: `add` says that all up to here is there, and the writer takes at any moment.
+            self._outbox.add(changes, group[position - 1][0])
             self.version += 1
         with self._applied:
             self._applied.notify_all()
-        if requests:
-            self.on_requests(requests)
-        if findings:
-            self.on_findings(findings)
+        if changes.requests:
+            self.on_requests(changes.requests)
+        if changes.findings:
+            self.on_findings(changes.findings)
         return position
+
+    def _keep(self, seq: int, fact: AnyFact) -> None:
+        self._outbox.add_row("facts", str(type(fact).__struct_config__.tag), seq, (seq, fact))
+        if isinstance(fact, AssignmentMade | AssignmentReversed):
+            self._outbox.add_row("assignments", "journal", seq, (seq, fact))

@@ -26,6 +26,16 @@ def number_of(row: Any) -> int:
     return int(row[0] if isinstance(row, tuple) else row.seq)
 
 
+def _says_all_of(record: FillRecord, before: FillRecord) -> bool:
+    """True when a row makes the one in front of it needless: the fee that came in one message with its execution.
+
+    Same execution, same state and the same moment, so that no table of any moment could show the former alone.
+    """
+    return (
+        record.fill is before.fill and record.state == before.state and record.recorded_at == before.recorded_at
+    )
+
+
 class Batch(msgspec.Struct):
     """What one flush has to store.
 
@@ -91,14 +101,32 @@ class Outbox:
     def add(self, changes: Changes, seq: int) -> None:
         """Take the records of applied facts up to ``seq``; called under the ledger's lock."""
         with self._lock:
-            batch = self._batch
+            batch, progress = self._batch, self._progress
+            held = batch.rows
             for record in changes.fills:
-                self._append(("fills", record.strategy), record)
+                symbol = ("fills", record.strategy)
+                if record.seq <= progress.get(symbol, -1):
+                    continue
+                rows = held.get(symbol)
+                if rows is None:
+                    held[symbol] = [record]
+                elif _says_all_of(record, rows[-1]):
+                    rows[-1] = record
+                    continue
+                else:
+                    rows.append(record)
+                self._count += 1
             for order in changes.orders:
-                self._append(("orders", order.strategy), order)
+                symbol = ("orders", order.strategy)
+                if order.seq > progress.get(symbol, -1):
+                    held.setdefault(symbol, []).append(order)
+                    self._count += 1
             batch.dirty |= changes.dirty
             batch.seq = seq
-        self.waiting.set()
+            if self._count >= self._limit:
+                self._room.clear()
+        if not self.waiting.is_set():
+            self.waiting.set()
 
     def add_row(self, library: str, symbol: str, seq: int, row: Any) -> None:
         """Take one record of another library, before :meth:`add` says that everything of ``seq`` is there."""
@@ -106,14 +134,6 @@ class Outbox:
             if seq > self._progress.get((library, symbol), -1):
                 self._batch.rows.setdefault((library, symbol), []).append(row)
                 self._count += 1
-
-    def _append(self, symbol: Symbol, record: FillRecord | OrderRecord) -> None:
-        if record.seq <= self._progress.get(symbol, -1):
-            return
-        self._batch.rows.setdefault(symbol, []).append(record)
-        self._count += 1
-        if self._count >= self._limit:
-            self._room.clear()
 
     def take(self) -> Batch:
         """Take everything gathered so far; the outbox is empty afterwards."""

@@ -92,11 +92,12 @@ class Ledger:
             Audited: notes.audited,
         }
 
-    def apply(self, seq: int, fact: AnyFact) -> Changes:
+    def apply(self, seq: int, fact: AnyFact, changes: Changes | None = None) -> Changes:
         """Take in the next fact.
 
         Args:
             seq: Its journal sequence, above every one before.
+            changes: Where to note what it changed, behind what former facts did; a new list by default.
 
         Returns:
             What it changed.
@@ -108,7 +109,8 @@ class Ledger:
             at = self.at = received
         self.seq = self._booking.seq = self._shelf.seq = self._orders.seq = seq
         self._booking.at = self._orders.at = self._findings.at = at
-        changes = Changes()
+        if changes is None:
+            changes = Changes()
         self._handlers[type(fact)](fact, changes)
         return changes
 

@@ -21,7 +21,6 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -32,6 +31,7 @@ import msgspec
 from engine.core.events import AnyFact, decode_facts, encode_facts
 from engine.errors import JournalDamaged, JournalFull
 from engine.ports import Clock
+from engine.receipt import Receipt, settle_all
 from engine.storage.journal_file import GroupRow, JournalFile
 
 log = logging.getLogger(__name__)
@@ -69,11 +69,6 @@ class JournalStats(NamedTuple):
     failing: str
 
 
-class _Submission(NamedTuple):
-    facts: Sequence[AnyFact]
-    future: Future[int]
-
-
 class SqliteJournal:
     """The journal behind the ``Journal`` door, with a thread of its own.
 
@@ -99,8 +94,8 @@ class SqliteJournal:
         self._clock = clock
         self._file, self.damage = JournalFile.open(self.path)
         self._next = self._file.head() + 1
-        self._queue: SimpleQueue[_Submission | None] = SimpleQueue()
-        self._held: _Submission | None = None
+        self._queue: SimpleQueue[Receipt | None] = SimpleQueue()
+        self._held: Receipt | None = None
         self._swapping = threading.Lock()
         self._closed = False
         self._failing = ""
@@ -111,31 +106,32 @@ class SqliteJournal:
 
     # ------------------------------------------------------------------------------------------------- writing
 
-    def submit(self, facts: Sequence[AnyFact]) -> Future[int]:
+    def submit(self, facts: Sequence[AnyFact], refused: Callable[[Receipt], object] | None = None) -> Receipt:
         """Queue facts for the next group; from any thread, without input or output of its own.
 
         Args:
             facts: Booked in this order, under consecutive numbers and in one commit.
+            refused: Called in the journal's thread should the disk refuse, submissions in order.
 
         Returns:
-            Resolves with the sequence number of the last fact once the group is fsynced (at once, with the head, for
+            Settled with the sequence number of the last fact once the group is fsynced (at once, with the head, for
             no facts). Fails with ``JournalFull`` when the disk refuses: the facts are not accepted then, and may be
             offered again.
         """
-        future: Future[int] = Future()
+        receipt = Receipt(facts, refused)
         if not facts:
-            future.set_result(self.head)
-            return future
-        self._queue.put(_Submission(facts, future))
+            receipt.settle(self.head)
+            return receipt
+        self._queue.put(receipt)
         if self._closed:
             self._turn_away()
-        return future
+        return receipt
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:
             self._commit(taken)
 
-    def _take(self) -> list[_Submission] | None:
+    def _take(self) -> list[Receipt] | None:
         """What gathered, at most ``GROUP_LIMIT`` facts (one larger submission stays whole); ``None`` at the end."""
         first = self._held or self._queue.get()
         self._held = None
@@ -163,10 +159,10 @@ class SqliteJournal:
             except Empty:
                 return
             if late is not None:
-                late.future.set_exception(JournalFull(f"journal {self.path} is closed"))
+                late.settle(error=JournalFull(f"journal {self.path} is closed"))
 
-    def _commit(self, taken: list[_Submission]) -> None:
-        facts = [fact for submission in taken for fact in submission.facts]
+    def _commit(self, taken: list[Receipt]) -> None:
+        facts = [fact for receipt in taken for fact in receipt.facts]
         first = self._next
         started = time.perf_counter()
         try:
@@ -183,20 +179,15 @@ class SqliteJournal:
         self._commits += 1
         self._commit_ms.append((time.perf_counter() - started) * 1000)
         self._hand_on(list(enumerate(facts, first)))
-        seq = first - 1
-        for submission in taken:
-            seq += len(submission.facts)
-            if submission.future.set_running_or_notify_cancel():
-                submission.future.set_result(seq)
+        settle_all(taken, first - 1)
 
-    def _refuse(self, taken: list[_Submission], error: Exception) -> None:
+    def _refuse(self, taken: list[Receipt], error: Exception) -> None:
         self._failing = f"{type(error).__name__}: {error}"
         log.error("journal %s cannot be written: %s", self.path, self._failing)
         refusal = JournalFull(f"journal {self.path} cannot be written ({self._failing}); the facts are not accepted")
         refusal.__cause__ = error
-        for submission in taken:
-            if submission.future.set_running_or_notify_cancel():
-                submission.future.set_exception(refusal)
+        for receipt in taken:
+            receipt.settle(error=refusal)
 
     def _write_again(self) -> None:
         """Bring a deleted journal back from what is still open; nothing that was acknowledged is lost by it."""

@@ -1,7 +1,6 @@
 """Facts that the journal's disk refuses are kept, offered again in order, and never twice or not at all."""
 
 import threading
-from concurrent.futures import Future
 
 import pytest
 
@@ -10,6 +9,7 @@ from engine.pipeline import intake as intake_module
 from engine.pipeline.intake import Intake
 from engine.pipeline.keeper import BookKeeper
 from engine.pipeline.outbox import Outbox
+from engine.receipt import Receipt
 from engine.state.ledger import Ledger
 from tests.fakes import MemoryJournal
 from tests.integration.storage_kit import fill, until
@@ -54,11 +54,11 @@ def test_two_that_offer_again_at_once_neither_drop_nor_double_a_group():
             self.asked = 0
             self.hold = threading.Event()
 
-        def submit(self, facts):
+        def submit(self, facts, refused=None):
             if self.failing is None and facts:
                 self.asked += 1
                 self.hold.wait(60)
-            return super().submit(facts)
+            return super().submit(facts, refused)
 
     journal = Slow()
     intake = opened(journal)
@@ -85,10 +85,10 @@ def test_an_answer_that_takes_too_long_is_waited_for_and_not_asked_for_a_second_
             super().__init__()
             self.late = []
 
-        def submit(self, facts):
+        def submit(self, facts, refused=None):
             if self.failing is not None or not facts:
-                return super().submit(facts)
-            self.late.append((facts, Future()))
+                return super().submit(facts, refused)
+            self.late.append((facts, Receipt(facts, refused)))
             return self.late[-1][1]
 
     journal = Late()
@@ -100,7 +100,7 @@ def test_an_answer_that_takes_too_long_is_waited_for_and_not_asked_for_a_second_
     until(lambda: len(journal.late) == 1)
     facts, answer = journal.late[0]
     journal.facts += list(enumerate(facts, 1))
-    answer.set_result(1)
+    answer.settle(1)
     until(lambda: not intake.waiting)
     assert len(journal.late) == 1
     assert kept(journal) == ids(1)
@@ -112,11 +112,11 @@ def test_closing_waits_for_what_is_on_its_way_and_offers_it_once_more():
             super().__init__()
             self.pending = []
 
-        def submit(self, facts):
+        def submit(self, facts, refused=None):
             if self.pending is not None and facts:
-                self.pending.append(Future())
+                self.pending.append(Receipt(facts, refused))
                 return self.pending[-1]
-            return super().submit(facts)
+            return super().submit(facts, refused)
 
     journal = Deciding()
     intake = opened(journal)
@@ -125,7 +125,7 @@ def test_closing_waits_for_what_is_on_its_way_and_offers_it_once_more():
     closing = threading.Thread(target=intake.close)
     closing.start()
     until(lambda: intake.closed)
-    waiting[0].set_exception(JournalFull("disk full"))
+    waiting[0].settle(error=JournalFull("disk full"))
     closing.join(60)
     assert not closing.is_alive()
     assert kept(journal) == ids(1)
