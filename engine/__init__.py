@@ -10,6 +10,7 @@ The map of the house, from the door downwards; a room may import only what stand
 - ``broker``: speaks IB. ``storage``: speaks ArcticDB and keeps the write-ahead journal. They do not know each other.
 - ``state``: the engine's memory, a fold over facts.
 - ``ports``: the doors (Store, Journal, Broker, Clock) as Protocols.
+- ``receipt``: the journal's answer for what was handed over.
 - ``recon``: pure: books against broker, breaks into causes, assignments and their reversal.
 - ``core``: pure: identities, instruments, facts, positions, books, snapshots.
 - ``simulator``: a TWS-protocol gateway of our own, beside the engine.

@@ -31,9 +31,7 @@ def _says_all_of(record: FillRecord, before: FillRecord) -> bool:
 
     Same execution, same state and the same moment, so that no table of any moment could show the former alone.
     """
-    return (
-        record.fill is before.fill and record.state == before.state and record.recorded_at == before.recorded_at
-    )
+    return record.fill is before.fill and record.state == before.state and record.recorded_at == before.recorded_at
 
 
 class Batch(msgspec.Struct):
