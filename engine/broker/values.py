@@ -29,6 +29,9 @@ _TINY_EXPONENT: Final = -30
 _LONGEST_NUMBER: Final = 64
 _EXACT_INT: Final = 1e15
 _ID_BOUND: Final = 2**63
+_REMEMBERED: Final = 20_000
+_floats: Final[dict[float, Decimal]] = {}
+"""The same prices, quantities and fees come again and again; one object for each is also less to keep and to store."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(-| +)(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?: +(\S+))?")
 
@@ -48,7 +51,8 @@ def decimal_of(value: Any) -> Decimal | None:
     """
     kind = type(value)
     if kind is float:
-        return _of_float(value)
+        found = _floats.get(value)
+        return found if found is not None else _of_float(value)
     if kind is int:
         return _of_int(value)
     if value is None:
@@ -87,10 +91,15 @@ def _of_float(value: float) -> Decimal | None:
     if -_EXACT_INT < value < _EXACT_INT:
         whole = int(value)
         if whole == value:
-            return Decimal(whole)
-        if -_TINY < value < _TINY:
+            number = Decimal(whole)
+        elif -_TINY < value < _TINY:
             raise Unreadable(f"{value!r} is smaller than any amount IB deals in")
-        return Decimal(repr(value))
+        else:
+            number = Decimal(repr(value))
+        if len(_floats) >= _REMEMBERED:
+            _floats.clear()
+        _floats[value] = number
+        return number
     if value != value or value >= _HUGE or value <= -_HUGE or value in _UNSET_FLOATS:  # noqa: PLR0124 - NaN differs from itself
         return None
     return Decimal(repr(value))

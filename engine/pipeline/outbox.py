@@ -15,7 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.core.records import FillRecord, OrderRecord
+    from engine.core.records import FillRecord
     from engine.state.changes import Changes
 
 Symbol = tuple[str, str]

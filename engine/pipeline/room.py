@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from engine.ports import Clock
     from engine.settings import Settings
     from engine.state.ledger import Ledger
+    from engine.storage.arctic import Index
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ class BookRoom:
         self.keeper.wait_applied(self.journal.head, CATCH_UP_S)
         self.outbox.waiting.set()
 
-    def _columns(self, library: str, rows: list[Any]) -> tuple[dict[str, Any], list[datetime]]:
+    def _columns(self, library: str, rows: list[Any]) -> tuple[dict[str, Any], Index]:
         if library == "fills":
             return fill_columns(rows)
         if library == "orders":

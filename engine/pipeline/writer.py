@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from engine.pipeline.outbox import Outbox
     from engine.ports import Clock
     from engine.storage import ArcticStore
+    from engine.storage.arctic import Index
 
 log = logging.getLogger(__name__)
 
-Columns = tuple["dict[str, Any]", "list[datetime]"]
+Columns = tuple["dict[str, Any]", "Index"]
 _BACKOFF_MAX_S = 5.0
 _POSITIONS_EVERY_S = 0.25
 _RECORDS = frozenset({"fills", "orders"})

@@ -34,6 +34,7 @@ from engine.storage.schema import LIBRARIES, Table, build_frame, empty_frame, lo
 log = logging.getLogger(__name__)
 
 DEFAULT_MAP_GB: Final = 100.0
+Index = Sequence[datetime] | np.ndarray[Any, np.dtype[np.datetime64]]
 _NOTHING_YET: Final = np.iinfo(np.int64).min
 
 
@@ -128,15 +129,13 @@ class ArcticStore(Tables):
 
     # ------------------------------------------------------------------------------------------------- writing
 
-    def append(
-        self, library: str, symbol: str, columns: Mapping[str, Sequence[Any]], index: Sequence[datetime], seq: int
-    ) -> None:
+    def append(self, library: str, symbol: str, columns: Mapping[str, Sequence[Any]], index: Index, seq: int) -> None:
         """Append rows to an append-only symbol; idempotent.
 
         Args:
             columns: Of the table in ``schema``; missing ones are stored as unknown. With a ``seq`` column, rows at or
                 below the stored progress are left out; without one, the whole batch when ``seq`` is.
-            index: ``recorded_at``, aware; lifted where it lies before what is stored.
+            index: ``recorded_at``, aware or as datetime64[ns] in UTC; lifted where it lies before what is stored.
             seq: The journal sequence up to which the symbol is complete with these rows.
 
         Raises:
@@ -151,15 +150,14 @@ class ArcticStore(Tables):
             if seq <= cursor.seq:
                 return
             frame = build_frame(table, columns, _rising(index, cursor.last_ns))
-            if "seq" in columns:
-                frame = frame[frame["seq"].to_numpy() > cursor.seq]
+            if "seq" in columns and len(frame):
+                fresh = frame["seq"].to_numpy() > cursor.seq
+                frame = frame if fresh.all() else frame[fresh]
             if frame.empty:
                 return
             self._store(library, symbol, frame, seq, cursor, append=True)
 
-    def write(
-        self, library: str, symbol: str, columns: Mapping[str, Sequence[Any]], index: Sequence[datetime], seq: int
-    ) -> None:
+    def write(self, library: str, symbol: str, columns: Mapping[str, Sequence[Any]], index: Index, seq: int) -> None:
         """Replace a snapshot symbol; one that is older than what is stored is left out.
 
         Raises:
@@ -329,8 +327,8 @@ def _has(library: Any, encoded: str, snapshot: str | None) -> bool:
     return bool(library.has_symbol(encoded, as_of=snapshot))
 
 
-def _rising(index: Sequence[datetime], floor_ns: int) -> np.ndarray[Any, np.dtype[np.datetime64]]:
-    nanos = times(index).view(np.int64)
+def _rising(index: Index, floor_ns: int) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    nanos = (index if isinstance(index, np.ndarray) else times(index)).view(np.int64)
     return np.maximum.accumulate(np.maximum(nanos, floor_ns)).view("datetime64[ns]")
 
 

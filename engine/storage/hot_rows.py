@@ -1,60 +1,36 @@
 """Fills and orders into columns: the fast part of the way into the store.
 
-One list comprehension per column is the fastest plain way (a row at a time costs three times as much), and it is on the
-path of every fill. A Decimal of at most fifteen digits survives float64 (its shortest text gives it back), so only
-longer ones are looked at closely; those that do not survive go into ``exact`` as text.
+A Decimal of at most fifteen digits survives float64 (its shortest text gives it back), so only longer ones are looked at
+closely; those that do not survive go into ``exact`` as text, with whatever else the columns have no place for. Nearly no
+row has anything of the kind, and that is found out for the whole batch at once (see ``columns``).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from engine.core.events import Fill, OrderUpdate
 from engine.core.ids import split_exec_id
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, OrderRecord
-from engine.storage.schema import EARLIEST, LATEST, numbers, times
+from engine.storage.columns import Columns, Numbers, Times, Traded, flags, same, survives, texts, wholes
+from engine.storage.schema import EARLIEST, LATEST
 
-Columns = dict[str, Any]
-_SURE_LENGTH: Final = 15
-_FAR: Final = 90
-"""Powers of ten that no product of price, quantity and multiplier brings out of a float64's range."""
+__all__ = ["Columns", "fill_columns", "order_columns", "own_magnifier", "survives"]
+
 _NOWHERE: Final = Instrument(con_id=0, symbol="", sec_type="")
+_SIDES: Final = np.array(["", "BUY", "SELL"], dtype=object)
+"""By the sign of a quantity: 0, 1, -1."""
+_SILENT: Final = frozenset({"live", "replay"})
+"""Doors whose contracts never name a price magnifier."""
 
 
-def survives(value: Decimal) -> bool:
-    """True when ``Decimal(repr(float(value)))`` is ``value`` again."""
-    text = str(value)
-    if len(text) <= _SURE_LENGTH and "E" not in text:
-        return True
-    try:
-        return Decimal(repr(float(value))) == value
-    except OverflowError:
-        return False
-
-
-def _texts(values: Iterable[str]) -> np.ndarray[Any, Any]:
-    made = list(values)
-    array = np.empty(len(made), dtype=object)
-    array[:] = made
-    return array
-
-
-def _wholes(values: Sequence[int]) -> np.ndarray[Any, Any]:
-    return np.array(values, dtype=np.int64)
-
-
-def _flags(values: Sequence[bool]) -> np.ndarray[Any, Any]:
-    return np.array(values, dtype=np.bool_)
-
-
-def fill_columns(records: Sequence[FillRecord]) -> tuple[Columns, list[datetime]]:
+def fill_columns(records: Sequence[FillRecord]) -> tuple[Columns, np.ndarray[Any, Any]]:
     """Fill records as the columns of ``fills/<STRATEGY>``.
 
     Args:
@@ -63,87 +39,98 @@ def fill_columns(records: Sequence[FillRecord]) -> tuple[Columns, list[datetime]
     Returns:
         Columns in stored dtypes, and the index ``recorded_at``.
     """
+    size = len(records)
     fills = [r.fill for r in records]
-    traded = [f.instrument for f in fills]
-    ids = [f.exec_id for f in fills]
-    reported = [f.quantity for f in fills]
+    contracts = [f.instrument for f in fills]
+    ids, quantities, prices = [f.exec_id for f in fills], [f.quantity for f in fills], [f.price for f in fills]
+    counted, charged = [r.quantity for r in records], [r.unit_price for r in records]
+    executed, placed = [f.executed_at for f in fills], [r.order_time for r in records]
+    multipliers = [r.multiplier for r in records]
+    traded, number, moment = Traded(contracts), Numbers(), Times()
+    reported, quoted = number.column(quantities), number.column(prices)
+    happened = moment.column(executed)
+    named = flags([r.fill.strategy == r.strategy for r in records])
     columns: Columns = {
-        "fill_id": _texts(ids),
-        "order_ref": _texts([f.order_ref for f in fills]),
-        "symbol": _texts([i.symbol for i in traded]),
-        "qty": numbers([r.quantity for r in records]),
-        "price": numbers([r.unit_price for r in records]),
-        "timestamp": times([f.executed_at for f in fills]),
-        "account": _texts([f.account for f in fills]),
-        "con_id": _wholes([i.con_id for i in traded]),
-        "local_symbol": _texts([i.local_symbol for i in traded]),
-        "sec_type": _texts([i.sec_type for i in traded]),
-        "currency": _texts([i.currency for i in traded]),
-        "multiplier": numbers([r.multiplier for r in records]),
-        "exchange": _texts([f.exchange for f in fills]),
-        "side": _texts(["BUY" if q > 0 else "SELL" if q < 0 else "" for q in reported]),
-        "perm_id": _wholes([f.perm_id for f in fills]),
-        "order_id": _wholes([f.order_id for f in fills]),
-        "client_id": _wholes([f.client_id for f in fills]),
-        "commission": numbers([r.commission for r in records]),
-        "commission_currency": _texts([r.commission_currency for r in records]),
-        "commission_status": _texts([r.commission_status for r in records]),
-        "ib_realized_pnl": numbers([r.ib_realized_pnl for r in records]),
-        "realized_pnl": numbers([r.realized_pnl for r in records]),
-        "source": _texts([f.source for f in fills]),
-        "supersedes": _texts([r.supersedes for r in records]),
-        "seq": _wholes([r.seq for r in records]),
-        "first_seq": _wholes([r.first_seq for r in records]),
-        "revision": _wholes([split_exec_id(i)[1] for i in ids]),
-        "state": _texts([r.state for r in records]),
-        "reported_qty": numbers(reported),
-        "quoted_price": numbers([f.price for f in fills]),
-        "magnifier": _wholes([r.magnifier or 0 for r in records]),
-        "order_time": times([r.order_time for r in records]),
-        "expiry": _texts([i.expiry for i in traded]),
-        "strike": numbers([i.strike for i in traded]),
-        "right": _texts([i.right for i in traded]),
-        "cum_qty": numbers([f.cum_quantity for f in fills]),
-        "avg_price": numbers([f.avg_price for f in fills]),
-        "liquidation": _flags([f.liquidation for f in fills]),
-        "provisional": _flags([f.provisional_price for f in fills]),
-        "time_uncertain": _flags([bool(f.time_text) or f.executed_at is None for f in fills]),
-        "named": _flags([f.strategy == r.strategy for f, r in zip(fills, records, strict=True)]),
-        "contract_exchange": _texts([i.exchange for i in traded]),
-        "trading_class": _texts([i.trading_class for i in traded]),
-        "received_at": times([f.received_at for f in fills]),
-        "reason": _texts([r.reason for r in records]),
-        "exact": _texts([_fill_exact(r, r.fill) for r in records]),
+        "fill_id": texts(ids),
+        "order_ref": texts([f.order_ref for f in fills]),
+        "symbol": traded.texts("symbol"),
+        "qty": reported if same(counted, quantities) else number.column(counted),
+        "price": quoted if same(charged, prices) else number.column(charged),
+        "timestamp": happened,
+        "account": texts([f.account for f in fills]),
+        "con_id": traded.wholes("con_id"),
+        "local_symbol": traded.texts("local_symbol"),
+        "sec_type": traded.texts("sec_type"),
+        "currency": traded.texts("currency"),
+        "multiplier": number.column(multipliers),
+        "exchange": texts([f.exchange for f in fills]),
+        "side": _SIDES[np.sign(reported).astype(np.int8)],
+        "perm_id": wholes([f.perm_id for f in fills]),
+        "order_id": wholes([f.order_id for f in fills]),
+        "client_id": wholes([f.client_id for f in fills]),
+        "commission": number.column([r.commission for r in records]),
+        "commission_currency": texts([r.commission_currency for r in records]),
+        "commission_status": texts([r.commission_status for r in records]),
+        "ib_realized_pnl": number.column([r.ib_realized_pnl for r in records]),
+        "realized_pnl": number.column([r.realized_pnl for r in records]),
+        "source": texts([f.source for f in fills]),
+        "supersedes": texts([r.supersedes for r in records]),
+        "seq": wholes([r.seq for r in records]),
+        "first_seq": wholes([r.first_seq for r in records]),
+        "revision": wholes([_revision(i) for i in ids]),
+        "state": texts([r.state for r in records]),
+        "reported_qty": reported,
+        "quoted_price": quoted,
+        "magnifier": wholes([r.magnifier or 0 for r in records]),
+        "order_time": happened if same(placed, executed) else moment.column(placed),
+        "expiry": traded.texts("expiry"),
+        "strike": traded.numbers("strike"),
+        "right": traded.texts("right"),
+        "cum_qty": number.column([f.cum_quantity for f in fills]),
+        "avg_price": number.column([f.avg_price for f in fills]),
+        "liquidation": flags([f.liquidation for f in fills]),
+        "provisional": flags([f.provisional_price for f in fills]),
+        "time_uncertain": np.isnat(happened) | flags([bool(f.time_text) for f in fills]),
+        "named": named,
+        "contract_exchange": traded.texts("exchange"),
+        "trading_class": traded.texts("trading_class"),
+        "received_at": moment.column([f.received_at for f in fills]),
+        "reason": texts([r.reason for r in records]),
     }
-    return columns, [r.recorded_at for r in records]
+    special = number.odd | moment.odd | traded.odd("strike")
+    special.update(row for row, f in enumerate(fills) if f.time_text)
+    special.update(row for row in np.flatnonzero(~named).tolist() if fills[row].strategy is not None)
+    if not same(multipliers, [i.multiplier for i in contracts]):
+        special.update(row for row, r in enumerate(records) if r.multiplier != r.fill.instrument.multiplier)
+    if traded.magnified or not _SILENT.issuperset([f.source for f in fills]) or 0 in [r.magnifier for r in records]:
+        special.update(row for row, r in enumerate(records) if _own_word(r))
+    exact = [""] * size
+    for row in special:
+        exact[row] = _fill_exact(records[row], fills[row])
+    columns["exact"] = texts(exact)
+    return columns, moment.column([r.recorded_at for r in records])
+
+
+def _revision(exec_id: str) -> int:
+    return 1 if exec_id[-3:] == ".01" and len(exec_id) > 3 else split_exec_id(exec_id)[1]  # nearly all are first ones
+
+
+def own_magnifier(magnifier: int | None, source: str) -> int | None:
+    """The price magnifier that an execution's own contract has unless ``exact`` says otherwise.
+
+    IB's contracts name none (the books learn it from contract details); an assignment's leg has the books' instrument.
+    """
+    return None if source in _SILENT else magnifier
+
+
+def _own_word(record: FillRecord) -> bool:
+    """True when the contract's magnifier does not follow from the row's."""
+    fill = record.fill
+    return record.magnifier == 0 or fill.instrument.price_magnifier != own_magnifier(record.magnifier, fill.source)
 
 
 def _fill_exact(record: FillRecord, fill: Fill) -> str:
-    """What the columns cannot carry, as JSON; empty for almost every row, which is decided first and fast."""
-    instrument = fill.instrument
-    plain = (
-        len(str(fill.price)) <= _SURE_LENGTH
-        and len(str(fill.quantity)) <= _SURE_LENGTH
-        and (record.unit_price is fill.price or len(str(record.unit_price)) <= _SURE_LENGTH)
-        and len(str(record.realized_pnl)) <= _SURE_LENGTH
-        and (record.commission is None or len(str(record.commission)) <= _SURE_LENGTH)
-        and (fill.cum_quantity is None or len(str(fill.cum_quantity)) <= _SURE_LENGTH)
-        and (fill.avg_price is None or fill.avg_price is fill.price or len(str(fill.avg_price)) <= _SURE_LENGTH)
-        and record.multiplier is instrument.multiplier
-        and record.magnifier is instrument.price_magnifier
-        and (fill.strategy is None or fill.strategy == record.strategy)
-        and not fill.time_text
-        and not instrument.under_con_id
-        and instrument.strike is None
-        and record.ib_realized_pnl is None
-    )
-    usual = -_FAR < fill.price.adjusted() < _FAR and -_FAR < fill.quantity.adjusted() < _FAR
-    if plain and usual and (fill.executed_at is None or EARLIEST <= fill.executed_at < LATEST):
-        return ""
-    return _fill_exact_closely(record, fill)
-
-
-def _fill_exact_closely(record: FillRecord, fill: Fill) -> str:
+    """What the columns cannot carry, as JSON; empty for almost every row."""
     left: dict[str, Any] = {}
     instrument = fill.instrument
     for name, value in (
@@ -163,7 +150,7 @@ def _fill_exact_closely(record: FillRecord, fill: Fill) -> str:
             left[name] = str(value)
     if record.multiplier != instrument.multiplier:
         left["contract_multiplier"] = str(instrument.multiplier)
-    if record.magnifier != instrument.price_magnifier or record.magnifier == 0:
+    if _own_word(record):
         left["magnifiers"] = [record.magnifier, instrument.price_magnifier]
     if fill.strategy is not None and fill.strategy != record.strategy:
         left["strategy"] = fill.strategy
@@ -172,7 +159,7 @@ def _fill_exact_closely(record: FillRecord, fill: Fill) -> str:
     if instrument.under_con_id:
         left["under_con_id"] = instrument.under_con_id
     _far_times(left, timestamp=fill.executed_at, order_time=record.order_time, received_at=fill.received_at)
-    return json.dumps(left, separators=(",", ":")) if left else ""
+    return msgspec.json.encode(left).decode() if left else ""
 
 
 def _far_times(left: dict[str, Any], **moments: datetime | None) -> None:
@@ -181,55 +168,85 @@ def _far_times(left: dict[str, Any], **moments: datetime | None) -> None:
             left[name] = moment.isoformat()
 
 
-def order_columns(records: Sequence[OrderRecord]) -> tuple[Columns, list[datetime]]:
+def order_columns(records: Sequence[OrderRecord]) -> tuple[Columns, np.ndarray[Any, Any]]:
     """Order records as the columns of ``orders/<STRATEGY>``; the counterpart of :func:`fill_columns`."""
     seen = [r.update for r in records]
-    traded = [u.instrument or _NOWHERE for u in seen]
+    traded, number, moment = Traded([u.instrument or _NOWHERE for u in seen]), Numbers(), Times()
+    named = flags([r.update.strategy == r.strategy for r in records])
     columns: Columns = {
-        "order_ref": _texts([u.order_ref for u in seen]),
-        "symbol": _texts([i.symbol for i in traded]),
-        "side": _texts([u.side for u in seen]),
-        "qty": numbers([u.quantity for u in seen]),
-        "status": _texts([r.status for r in records]),
-        "timestamp": times([u.status_at for u in seen]),
-        "account": _texts([u.account for u in seen]),
-        "con_id": _wholes([i.con_id for i in traded]),
-        "perm_id": _wholes([u.perm_id for u in seen]),
-        "order_id": _wholes([u.order_id for u in seen]),
-        "client_id": _wholes([u.client_id for u in seen]),
-        "order_type": _texts([u.order_type for u in seen]),
-        "limit_price": numbers([u.limit_price for u in seen]),
-        "filled": numbers([r.filled for r in records]),
-        "remaining": numbers([r.remaining for r in records]),
-        "avg_fill_price": numbers([r.avg_fill_price for r in records]),
-        "message": _texts([r.message for r in records]),
-        "seq": _wholes([r.seq for r in records]),
-        "order_key": _texts([r.order_key for r in records]),
-        "broker_status": _texts([u.status for u in seen]),
-        "local_symbol": _texts([i.local_symbol for i in traded]),
-        "sec_type": _texts([i.sec_type for i in traded]),
-        "currency": _texts([i.currency for i in traded]),
-        "multiplier": numbers([i.multiplier for i in traded]),
-        "exchange": _texts([i.exchange for i in traded]),
-        "expiry": _texts([i.expiry for i in traded]),
-        "strike": numbers([i.strike for i in traded]),
-        "right": _texts([i.right for i in traded]),
-        "stop_price": numbers([u.stop_price for u in seen]),
-        "tif": _texts([u.tif for u in seen]),
-        "parent_id": _wholes([u.parent_id for u in seen]),
-        "oca_group": _texts([u.oca_group for u in seen]),
-        "why_held": _texts([u.why_held for u in seen]),
-        "error_code": _wholes([u.error_code for u in seen]),
-        "local": _flags([u.local for u in seen]),
-        "source": _texts([u.source for u in seen]),
-        "named": _flags([r.update.strategy == r.strategy for r in records]),
-        "received_at": times([u.received_at for u in seen]),
-        "exact": _texts([_order_exact(r, r.update) for r in records]),
+        "order_ref": texts([u.order_ref for u in seen]),
+        "symbol": traded.texts("symbol"),
+        "side": texts([u.side for u in seen]),
+        "qty": number.column([u.quantity for u in seen]),
+        "status": texts([r.status for r in records]),
+        "timestamp": moment.column([u.status_at for u in seen]),
+        "account": texts([u.account for u in seen]),
+        "con_id": traded.wholes("con_id"),
+        "perm_id": wholes([u.perm_id for u in seen]),
+        "order_id": wholes([u.order_id for u in seen]),
+        "client_id": wholes([u.client_id for u in seen]),
+        "order_type": texts([u.order_type for u in seen]),
+        "limit_price": number.column([u.limit_price for u in seen]),
+        "filled": number.column([r.filled for r in records]),
+        "remaining": number.column([r.remaining for r in records]),
+        "avg_fill_price": number.column([r.avg_fill_price for r in records]),
+        "message": texts([r.message for r in records]),
+        "seq": wholes([r.seq for r in records]),
+        "order_key": texts([r.order_key for r in records]),
+        "broker_status": texts([u.status for u in seen]),
+        "local_symbol": traded.texts("local_symbol"),
+        "sec_type": traded.texts("sec_type"),
+        "currency": traded.texts("currency"),
+        "multiplier": traded.numbers("multiplier"),
+        "exchange": traded.texts("exchange"),
+        "expiry": traded.texts("expiry"),
+        "strike": traded.numbers("strike"),
+        "right": traded.texts("right"),
+        "stop_price": number.column([u.stop_price for u in seen]),
+        "tif": texts([u.tif for u in seen]),
+        "parent_id": wholes([u.parent_id for u in seen]),
+        "oca_group": texts([u.oca_group for u in seen]),
+        "why_held": texts([u.why_held for u in seen]),
+        "error_code": wholes([u.error_code for u in seen]),
+        "local": flags([u.local for u in seen]),
+        "source": texts([u.source for u in seen]),
+        "named": named,
+        "received_at": moment.column([u.received_at for u in seen]),
+        "trading_class": traded.texts("trading_class"),
     }
-    return columns, [r.recorded_at for r in records]
+    odd = number.odd | moment.odd | traded.odd("multiplier", "strike")
+    odd.update(row for row in np.flatnonzero(~named).tolist() if seen[row].strategy is not None)
+    if traded.magnified or any(i is _NOWHERE for i in traded.each):
+        odd.update(
+            row for row, u in enumerate(seen) if u.instrument is None or u.instrument.price_magnifier is not None
+        )
+    columns["exact"] = texts([_order_exact(r, r.update, closely=row in odd) for row, r in enumerate(records)])
+    return columns, moment.column([r.recorded_at for r in records])
 
 
-def _order_exact(record: OrderRecord, update: OrderUpdate) -> str:
+def _order_exact(record: OrderRecord, update: OrderUpdate, *, closely: bool) -> str:
+    """What the columns cannot carry, as JSON.
+
+    Args:
+        closely: The row has something unusual; otherwise only what was reported can differ from what was derived.
+    """
+    left = _order_extras(record, update) if closely else {}
+    for name, derived, reported in (
+        ("reported_filled", record.filled, update.filled),
+        ("reported_remaining", record.remaining, update.remaining),
+        ("reported_avg_price", record.avg_fill_price, update.avg_fill_price),
+    ):
+        if reported is None:  # asked first: comparing a Decimal with None is slow
+            if derived is not None:
+                left[name] = None
+        elif derived is not reported and derived != reported:
+            left[name] = str(reported)
+    if update.message != record.message:
+        left["reported_message"] = update.message
+    return msgspec.json.encode(left).decode() if left else ""
+
+
+def _order_extras(record: OrderRecord, update: OrderUpdate) -> dict[str, Any]:
     left: dict[str, Any] = {}
     instrument = update.instrument
     decimals = [
@@ -246,22 +263,12 @@ def _order_exact(record: OrderRecord, update: OrderUpdate) -> str:
         decimals += [("multiplier", instrument.multiplier), ("strike", instrument.strike)]
         if instrument.price_magnifier is not None:
             left["price_magnifier"] = instrument.price_magnifier
-        for name in ("under_con_id", "trading_class"):
-            if getattr(instrument, name):
-                left[name] = getattr(instrument, name)
+        if instrument.under_con_id:
+            left["under_con_id"] = instrument.under_con_id
     for name, value in decimals:
         if value is not None and not survives(value):
             left[name] = str(value)
-    for name, derived, reported in (
-        ("reported_filled", record.filled, update.filled),
-        ("reported_remaining", record.remaining, update.remaining),
-        ("reported_avg_price", record.avg_fill_price, update.avg_fill_price),
-    ):
-        if derived != reported:
-            left[name] = None if reported is None else str(reported)
-    if update.message != record.message:
-        left["reported_message"] = update.message
     if update.strategy is not None and update.strategy != record.strategy:
         left["strategy"] = update.strategy
     _far_times(left, timestamp=update.status_at, received_at=update.received_at)
-    return json.dumps(left, separators=(",", ":")) if left else ""
+    return left

@@ -91,11 +91,11 @@ ORDERS: Final = _table(
         "order_ref symbol side qty status timestamp account con_id perm_id order_id client_id order_type"
         " limit_price filled remaining avg_fill_price message seq order_key broker_status local_symbol"
         " sec_type currency multiplier exchange expiry strike right stop_price tif parent_id oca_group"
-        " why_held error_code local source named received_at exact"
+        " why_held error_code local source named received_at trading_class exact"
     ),
     text=(
         "order_ref symbol side status account order_type message order_key broker_status local_symbol"
-        " sec_type currency exchange expiry right tif oca_group why_held source exact"
+        " sec_type currency exchange expiry right tif oca_group why_held source trading_class exact"
     ),
     number="qty limit_price filled remaining avg_fill_price multiplier strike stop_price",
     whole="con_id perm_id order_id client_id seq parent_id error_code",

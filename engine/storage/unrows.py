@@ -15,6 +15,7 @@ import pandas as pd
 from engine.core.events import AnyFact, Fill, OrderUpdate
 from engine.core.instrument import ONE, Instrument
 from engine.core.records import FillRecord, OrderRecord
+from engine.storage.hot_rows import own_magnifier
 from engine.storage.schema import INDEX
 
 
@@ -98,7 +99,7 @@ def _rows(frame: pd.DataFrame) -> list[_Row]:
 def _fill_record(row: _Row, strategy: str) -> FillRecord:
     exact = row.exact
     magnifier = row["magnifier"] or None
-    magnifier, contract_magnifier = exact.get("magnifiers", (magnifier, magnifier))
+    magnifier, contract_magnifier = exact.get("magnifiers", (magnifier, own_magnifier(magnifier, row["source"])))
     multiplier = row.money("multiplier")
     instrument = Instrument(
         con_id=row["con_id"],
@@ -176,7 +177,7 @@ def _order_record(row: _Row, strategy: str) -> OrderRecord:
             strike=row.maybe("strike"),
             right=row["right"],
             under_con_id=exact.get("under_con_id", 0),
-            trading_class=exact.get("trading_class", ""),
+            trading_class=row["trading_class"] or exact.get("trading_class", ""),  # in `exact` before it had a column
         )
     filled, remaining, average = row.maybe("filled"), row.maybe("remaining"), row.maybe("avg_fill_price")
     update = OrderUpdate(

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from engine.storage.rows import fill_columns, order_columns
-from engine.storage.schema import FILLS, INDEX, ORDERS, build_frame, localize, times
+from engine.storage.schema import FILLS, INDEX, ORDERS, build_frame, localize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     import msgspec
 
@@ -34,8 +33,8 @@ def orders_frame(records: Sequence[OrderRecord]) -> pd.DataFrame:
     return frame
 
 
-def _frame(table: Table, columns: Any, index: list[datetime], strategies: list[str]) -> pd.DataFrame:
-    frame = localize(build_frame(table, columns, times(index))).reset_index()
+def _frame(table: Table, columns: Any, index: Any, strategies: list[str]) -> pd.DataFrame:
+    frame = localize(build_frame(table, columns, index)).reset_index()
     frame.insert(0, "strategy", pd.Series(strategies, dtype="object"))
     return frame
 

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -45,8 +44,7 @@ def test_a_burst_shares_commits_and_no_group_is_larger_than_the_limit(tmp_path):
     sizes = []
     journal = SqliteJournal(tmp_path / "journal.db", on_group=lambda group: sizes.append(len(group)))
     futures = [journal.submit([fill(n)]) for n in range(5000)]
-    wait(futures, timeout=60)
-    assert [f.result() for f in futures] == list(range(1, 5001))
+    assert [f.result(60) for f in futures] == list(range(1, 5001))
     assert max(sizes) <= GROUP_LIMIT
     assert len(sizes) < 5000
     stats = journal.stats()

@@ -194,7 +194,8 @@ order_rows = st.builds(
 
 
 def stored(table: Table, columns, index):
-    return localize(build_frame(table, columns, times(index)))
+    made = index if isinstance(index, np.ndarray) else times(index)
+    return localize(build_frame(table, columns, made))
 
 
 @pytest.mark.parametrize(("table", "names"), CONTRACT, ids=[table.name for table, _ in CONTRACT])
