@@ -8,12 +8,27 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.broker.shapes import Attributes
 from engine.broker.values import decimal_of, text_of, whole_of
 from engine.core.events import InstrumentDescribed
 from engine.core.instrument import ONE, Instrument
 from engine.errors import Unreadable
 
 _RIGHTS: Final = {"C": "C", "CALL": "C", "P": "P", "PUT": "P"}
+_CONTRACT: Final = Attributes(
+    conId=0,
+    symbol="",
+    secType="",
+    exchange="",
+    currency="",
+    multiplier="",
+    localSymbol="",
+    lastTradeDateOrContractMonth="",
+    strike=0,
+    right="",
+    tradingClass="",
+    primaryExchange="",
+)
 _CACHE_SIZE: Final = 4096
 _instruments: dict[tuple[Any, ...], Instrument] = {}
 
@@ -30,20 +45,7 @@ def instrument_of(contract: Any, *, required: bool = True) -> Instrument:
     Raises:
         Unreadable: The id is missing although required, or the multiplier is no positive number.
     """
-    key = (
-        getattr(contract, "conId", 0),
-        getattr(contract, "symbol", ""),
-        getattr(contract, "secType", ""),
-        getattr(contract, "exchange", ""),
-        getattr(contract, "currency", ""),
-        getattr(contract, "multiplier", ""),
-        getattr(contract, "localSymbol", ""),
-        getattr(contract, "lastTradeDateOrContractMonth", ""),
-        getattr(contract, "strike", 0),
-        getattr(contract, "right", ""),
-        getattr(contract, "tradingClass", ""),
-        getattr(contract, "primaryExchange", ""),
-    )
+    key = _CONTRACT(contract)
     try:
         found = _instruments.get(key)
     except TypeError:

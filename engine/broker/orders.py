@@ -6,10 +6,29 @@ from datetime import datetime
 from typing import Any, Final
 
 from engine.broker.instruments import instrument_of
+from engine.broker.shapes import Attributes
 from engine.broker.values import decimal_of, parse_time, text_of, whole_of
 from engine.core.events import OrderSource, OrderUpdate
 from engine.errors import Unreadable
 
+_ORDER: Final = Attributes(
+    permId=0,
+    orderType="",
+    lmtPrice=None,
+    account="",
+    orderId=0,
+    clientId=0,
+    orderRef="",
+    action="",
+    totalQuantity=None,
+    auxPrice=None,
+    tif="",
+    parentId=0,
+    ocaGroup="",
+)
+_STATUS: Final = Attributes(
+    permId=0, status="", filled=None, remaining=None, orderId=0, clientId=0, parentId=0, avgFillPrice=None, whyHeld=""
+)
 _SIDES: Final = {"BUY": "BUY", "SELL": "SELL", "BOT": "BUY", "SLD": "SELL", "SSHORT": "SELL"}
 
 
@@ -38,43 +57,49 @@ def order_fact(
     instrument = None if contract is None else instrument_of(contract, required=False)
     if instrument is not None and not instrument.con_id and not instrument.symbol:
         instrument = None
-    perm_id = whole_of(getattr(order, "permId", 0)) or whole_of(getattr(seen, "permId", 0))
-    word = text_of(getattr(seen, "status", "") if status is None else status, 50)
+    perm, kind, limit, account, number, client, reference, action, total, aux, tif, parent, group = _ORDER(order)
+    seen_perm, word, filled, remaining, seen_number, seen_client, seen_parent, average, held = _STATUS(seen)
+    perm_id = whole_of(perm) or whole_of(seen_perm)
+    word = text_of(word if status is None else status, 50)
     message, error_code, status_at = _last_word(trade)
-    filled = decimal_of(getattr(seen, "filled", None))
-    remaining = decimal_of(getattr(seen, "remaining", None))
+    filled, remaining = decimal_of(filled), decimal_of(remaining)
     if not filled and not remaining:  # a fresh status object has two zeros, which were never reported
         filled = remaining = None
-    order_type = text_of(getattr(order, "orderType", ""), 50)
-    limit = decimal_of(getattr(order, "lmtPrice", None))
+    order_type = text_of(kind, 50)
+    limit = decimal_of(limit)
     return OrderUpdate(
         received_at=received_at,
-        account=text_of(getattr(order, "account", ""), 50) or _filled_account(trade),
+        account=text_of(account, 50) or _filled_account(trade),
         perm_id=perm_id,
-        order_id=whole_of(getattr(order, "orderId", 0)) or whole_of(getattr(seen, "orderId", 0)),
-        client_id=whole_of(getattr(order, "clientId", 0)) or whole_of(getattr(seen, "clientId", 0)),
+        order_id=whole_of(number) or whole_of(seen_number),
+        client_id=whole_of(client) or whole_of(seen_client),
         strategy=strategy,
-        order_ref=text_of(getattr(order, "orderRef", "")),
+        order_ref=text_of(reference),
         instrument=instrument,
-        side=_SIDES.get(text_of(getattr(order, "action", ""), 20).upper(), ""),
-        quantity=decimal_of(getattr(order, "totalQuantity", None)) or None,
+        side=_side(action),
+        quantity=decimal_of(total) or None,
         order_type=order_type,
         limit_price=limit if limit or "LMT" in order_type or "LIMIT" in order_type else None,
-        stop_price=decimal_of(getattr(order, "auxPrice", None)) or None,
-        tif=text_of(getattr(order, "tif", ""), 20),
-        parent_id=whole_of(getattr(order, "parentId", 0)) or whole_of(getattr(seen, "parentId", 0)),
-        oca_group=text_of(getattr(order, "ocaGroup", ""), 200),
+        stop_price=decimal_of(aux) or None,
+        tif=text_of(tif, 20),
+        parent_id=whole_of(parent) or whole_of(seen_parent),
+        oca_group=text_of(group, 200),
         status=word,
         filled=filled,
         remaining=remaining,
-        avg_fill_price=decimal_of(getattr(seen, "avgFillPrice", None)) or None,
-        why_held=text_of(getattr(seen, "whyHeld", ""), 200),
+        avg_fill_price=decimal_of(average) or None,
+        why_held=text_of(held, 200),
         message=message,
         error_code=error_code,
         status_at=status_at,
         local=invented(word, perm_id, error_code),
         source="error" if error_code and source == "live" else source,
     )
+
+
+def _side(action: Any) -> str:
+    side = _SIDES.get(action) if type(action) is str else None
+    return _SIDES.get(text_of(action, 20).upper(), "") if side is None else side
 
 
 def invented(status: str, perm_id: int, error_code: int) -> bool:

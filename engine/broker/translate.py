@@ -25,7 +25,7 @@ from typing import Any, Final
 from engine.broker import wire
 from engine.broker.instruments import instrument_of
 from engine.broker.orders import order_fact
-from engine.broker.shapes import parse_raw, raw_text, shaped
+from engine.broker.shapes import Attributes, parse_raw, raw_text, shaped
 from engine.broker.values import decimal_of, name_of, parse_time, text_of, whole_of
 from engine.core.events import AnyFact, Commission, Fill, FillSource
 from engine.core.ids import UNASSIGNED
@@ -45,6 +45,23 @@ __all__ = [
     "wire_facts",
 ]
 
+_EXECUTION: Final = Attributes(
+    shares=None,
+    time=None,
+    orderRef="",
+    acctNumber=None,
+    execId=None,
+    side=None,
+    price=None,
+    permId=0,
+    orderId=0,
+    clientId=0,
+    exchange="",
+    cumQty=None,
+    avgPrice=None,
+    liquidation=0,
+    pendingPriceRevision=False,
+)
 _SIGNS: Final = {"BOT": 1, "SLD": -1, "BUY": 1, "SELL": -1, "SSHORT": -1}
 _NOTHING: Final = (Decimal(0), Decimal(-1))
 _LONGEST_STRATEGY: Final = 4096
@@ -76,38 +93,40 @@ def fill_fact(
     if execution is None or contract is None:
         raise Unreadable(f"the fill has no {'execution' if execution is None else 'contract'}")
     instrument = instrument_of(contract)
-    quantity = _required("execution.shares", getattr(execution, "shares", None))
+    shares, time, reference, account, exec_id, side, price, perm_id, order_id, client_id, *rest = _EXECUTION(execution)
+    exchange, cum_quantity, avg_price, liquidation, provisional = rest
+    quantity = _required("execution.shares", shares)
     if quantity < 0:
         raise Unreadable(f"execution.shares is {quantity}: IB gives the direction in execution.side")
-    executed_at, uncertain = parse_time(getattr(execution, "time", None), default_zone)
+    executed_at, uncertain = parse_time(time, default_zone)
     time_text = ""
     if uncertain:
-        time_text = text_of(str(getattr(execution, "time", "")), 100)
+        time_text = text_of(str(time), 100)
     elif executed_at is None:
         # When the packet arrived, which is the best there is (F30).
         executed_at = parse_time(getattr(fill, "time", None), default_zone)[0]
-    order_ref = text_of(getattr(execution, "orderRef", ""))
+    order_ref = text_of(reference)
     if not order_ref and trade is not None:
         order_ref = text_of(getattr(getattr(trade, "order", None), "orderRef", ""))
     return Fill(
         received_at=received_at,
-        account=name_of(getattr(execution, "acctNumber", None), "execution.acctNumber", 50),
-        exec_id=name_of(getattr(execution, "execId", None), "execution.execId"),
+        account=name_of(account, "execution.acctNumber", 50),
+        exec_id=name_of(exec_id, "execution.execId"),
         instrument=instrument,
-        quantity=quantity if _sign(getattr(execution, "side", None)) > 0 else quantity.copy_negate(),
-        price=_required("execution.price", getattr(execution, "price", None)),
+        quantity=quantity if _sign(side) > 0 else quantity.copy_negate(),
+        price=_required("execution.price", price),
         executed_at=executed_at,
         time_text=time_text,
         strategy=strategy,
         order_ref=order_ref,
-        perm_id=whole_of(getattr(execution, "permId", 0)),
-        order_id=whole_of(getattr(execution, "orderId", 0)),
-        client_id=whole_of(getattr(execution, "clientId", 0)),
-        exchange=text_of(getattr(execution, "exchange", ""), 50),
-        cum_quantity=decimal_of(getattr(execution, "cumQty", None)),
-        avg_price=decimal_of(getattr(execution, "avgPrice", None)) or None,
-        liquidation=whole_of(getattr(execution, "liquidation", 0)) != 0,
-        provisional_price=bool(getattr(execution, "pendingPriceRevision", False)),
+        perm_id=whole_of(perm_id),
+        order_id=whole_of(order_id),
+        client_id=whole_of(client_id),
+        exchange=text_of(exchange, 50),
+        cum_quantity=decimal_of(cum_quantity),
+        avg_price=decimal_of(avg_price) or None,
+        liquidation=whole_of(liquidation) != 0,
+        provisional_price=bool(provisional),
         source=source,
     )
 
@@ -208,7 +227,7 @@ def message_facts(message: Any, received_at: datetime, *, default_zone: str = ""
 
 
 def _message_facts(message: Any, received_at: datetime, zone: str) -> list[AnyFact]:
-    if not isinstance(message, Mapping):
+    if type(message) is not dict and not isinstance(message, Mapping):
         raise Unreadable(f"the message is a {type(message).__name__}, not a mapping")
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:

@@ -28,9 +28,11 @@ _TINY: Final = 1e-30
 _TINY_EXPONENT: Final = -30
 _LONGEST_NUMBER: Final = 64
 _EXACT_INT: Final = 1e15
+_USUAL: Final = 2**31 - 1
+"""Below this a whole number is never IB's "not set"."""
 _ID_BOUND: Final = 2**63
 _REMEMBERED: Final = 20_000
-_floats: Final[dict[float, Decimal]] = {}
+_known: Final[dict[float, Decimal]] = {}
 """The same prices, quantities and fees come again and again; one object for each is also less to keep and to store."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(-| +)(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?: +(\S+))?")
@@ -51,8 +53,8 @@ def decimal_of(value: Any) -> Decimal | None:
     """
     kind = type(value)
     if kind is float:
-        found = _floats.get(value)
-        return found if found is not None else _of_float(value)
+        known = _known.get(value)
+        return known if known is not None else _of_float(value)
     if kind is int:
         return _of_int(value)
     if value is None:
@@ -64,7 +66,17 @@ def decimal_of(value: Any) -> Decimal | None:
     return _of_relative(value)
 
 
+def _remembered(value: float, number: Decimal) -> Decimal:
+    if len(_known) >= _REMEMBERED:
+        _known.clear()
+    _known[value] = number
+    return number
+
+
 def _of_int(value: int) -> Decimal | None:
+    if -_USUAL < value < _USUAL:
+        known = _known.get(value)
+        return known if known is not None else _remembered(value, Decimal(value))
     if value in UNSET_INTS:
         return None
     if not -_ID_BOUND < value < _ID_BOUND:
@@ -96,10 +108,7 @@ def _of_float(value: float) -> Decimal | None:
             raise Unreadable(f"{value!r} is smaller than any amount IB deals in")
         else:
             number = Decimal(repr(value))
-        if len(_floats) >= _REMEMBERED:
-            _floats.clear()
-        _floats[value] = number
-        return number
+        return _remembered(value, number)
     if value != value or value >= _HUGE or value <= -_HUGE or value in _UNSET_FLOATS:  # noqa: PLR0124 - NaN differs from itself
         return None
     return Decimal(repr(value))
@@ -136,6 +145,8 @@ def whole_of(value: Any) -> int:
         Unreadable: It is no whole number of 64 bits.
     """
     if type(value) is int:
+        if -_USUAL < value < _USUAL:
+            return value
         if value in UNSET_INTS:
             return 0
         if -_ID_BOUND < value < _ID_BOUND:
@@ -157,7 +168,10 @@ def text_of(value: Any, longest: int = 1024) -> str:
     Raises:
         Unreadable: It is not a text (numbers are taken as their digits; ``None`` is empty).
     """
-    if type(value) is not str:
+    if type(value) is str:
+        if not value:
+            return value
+    else:
         if value is None:
             return ""
         if isinstance(value, str):
@@ -179,6 +193,8 @@ def name_of(value: Any, what: str, longest: int = 200) -> str:
     Raises:
         Unreadable: It is missing, empty or longer than ``longest``.
     """
+    if type(value) is str and 0 < len(value) <= longest and value.isascii() and not value.isspace():
+        return value
     if isinstance(value, str):
         if not value or value.isspace():
             raise Unreadable(f"{what} is empty")

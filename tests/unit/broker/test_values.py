@@ -161,3 +161,16 @@ def test_a_text_is_cut_and_half_characters_are_written_out():
 def test_a_name_must_be_there_and_is_never_cut(wrong):
     with pytest.raises(Unreadable, match="strategy"):
         name_of(wrong, "strategy")
+
+
+def test_an_amount_that_a_float_may_be_does_not_make_the_unset_whole_number_one():
+    assert decimal_of(float(2**31 - 1)) == 2**31 - 1
+    assert decimal_of(2**31 - 1) is None
+    assert decimal_of(float(2**31 - 1)) == 2**31 - 1
+
+
+def test_a_number_read_before_is_the_same_number_whatever_its_type():
+    for value in (0.0, -0.0, 5.0, 1e14, 0.1, 2.5):
+        assert decimal_of(value) == Decimal(repr(value))
+        assert decimal_of(value) is decimal_of(value)
+    assert (decimal_of(5), decimal_of(5.0), decimal_of(-5), decimal_of(10**15)) == (5, 5, -5, 10**15)
