@@ -21,7 +21,7 @@ def store_of(facts, fills, orders):
         for strategy in dict.fromkeys(record.strategy for record in records):
             rows = [record for record in records if record.strategy == strategy]
             store.append(library, strategy, *columns_of(rows), max(record.seq for record in rows))
-    for tag in dict.fromkeys(type(fact) for _, fact in facts if isinstance(fact, _KEPT_FACTS)):
+    for tag in dict.fromkeys(type(fact) for _, fact in facts if type(fact) in _KEPT_FACTS):
         kept = [(seq, fact) for seq, fact in facts if type(fact) is tag]
         store.append("facts", str(tag.__struct_config__.tag), *fact_columns(kept), kept[-1][0])
     return store
