@@ -102,14 +102,17 @@ class _Gathered:
         self.own_clients = frozenset(
             {settings.ib_client_id, *(r.fill.client_id for r in recent if r.strategy != UNASSIGNED)}
         )
+        self.sides: dict[str, list[Side]] = {}
+        for key, difference in picture.comparison.found.items():
+            self.sides.setdefault(key[0], []).append(self.side(key, difference))
         self.is_after_reset = after_reset(now, region_of(settings.ib_timezone))
 
     def evidence(self, found: Break) -> Evidence:
         key = found.key
         seen = self.picture.comparison.found
         here = self.side(key, seen.get(key))
-        beside = tuple(self.side(k, d) for k, d in seen.items() if k[0] == key[0] and k[1] != key[1] and d.difference)
-        elsewhere = tuple(self.side(k, d) for k, d in seen.items() if k[1] == key[1] and k[0] != key[0])
+        beside = tuple(s for s in self.sides.get(key[0], ()) if s.con_id != key[1] and s.difference)
+        elsewhere = tuple(s for a, sides in self.sides.items() if a != key[0] for s in sides if s.con_id == key[1])
         fills = tuple(self.fills.get(key, ()))
         settled = self.now - timedelta(seconds=2 * self.settings.settle_s)
         flying = [r.quantity for r in fills if r.state == "active" and r.fill.received_at >= settled]

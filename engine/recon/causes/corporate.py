@@ -14,6 +14,7 @@ as cash in lieu. Worked example (1:25): 12,000 at 0.40 become 480 at 10; of 12,0
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -33,12 +34,13 @@ _AT_ONCE: Final = timedelta(hours=6)
 _STEP: Final = Decimal("0.000000000001")
 _PLAIN: Final = tuple(
     sorted(
-        {Fraction(n, d) for d in range(1, 11) for n in range(1, 11)}
+        {Fraction(n, d) for d in range(1, 11) for n in range(1, 11) if n != d}
         | {Fraction(1, n) for n in range(11, _LARGEST + 1)}
-        | {Fraction(n) for n in range(11, _LARGEST + 1)},
-        key=lambda f: f.numerator + f.denominator,
+        | {Fraction(n) for n in range(11, _LARGEST + 1)}
     )
 )
+_VALUES: Final = tuple(Decimal(f.numerator) / f.denominator for f in _PLAIN)
+_ROUNDING: Final = Decimal("0.00000001")
 
 
 def causes(evidence: Evidence) -> Iterator[Cause]:
@@ -67,9 +69,10 @@ def plain_ratio(before: Decimal, after: Decimal) -> Fraction | None:
     """
     if before * after <= 0:
         return None
-    for ratio in _PLAIN:
-        if ratio == 1:
-            continue
+    # Only ratios that make ``after`` or up to one share more can fit; every pair of differences comes by here.
+    least = bisect_left(_VALUES, (abs(after) - _ROUNDING) / abs(before))
+    most = bisect_right(_VALUES, (abs(after) + 1) / abs(before))
+    for ratio in sorted(_PLAIN[least:most], key=lambda f: f.numerator + f.denominator):
         made = scaled(before, ratio)
         if made == after or made.to_integral_value(rounding=ROUND_DOWN) == after:
             return ratio
@@ -79,7 +82,7 @@ def plain_ratio(before: Decimal, after: Decimal) -> Fraction | None:
 def scaled(quantity: Decimal, ratio: Fraction) -> Decimal:
     """A quantity times a ratio, to 8 places."""
     exact = quantity * ratio.numerator / ratio.denominator
-    rounded = exact.quantize(Decimal("0.00000001"))
+    rounded = exact.quantize(_ROUNDING)
     return rounded if rounded != exact else exact
 
 
