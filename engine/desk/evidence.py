@@ -24,6 +24,8 @@ from engine.settings import Settings
 
 ZERO: Final = Decimal(0)
 _WINDOW: Final = timedelta(days=10)
+_LAGS: Final = timedelta(minutes=5)
+"""How long positions may lag before a fill that they never showed is another matter."""
 _AT_ONCE: Final = 500
 """Breaks that one run explains, most urgent first; the rest keep what they have until a later run."""
 
@@ -114,7 +116,10 @@ class _Gathered:
         beside = tuple(s for s in self.sides.get(key[0], ()) if s.con_id != key[1] and s.difference)
         elsewhere = tuple(s for a, sides in self.sides.items() if a != key[0] for s in sides if s.con_id == key[1])
         fills = tuple(self.fills.get(key, ()))
-        settled = self.now - timedelta(seconds=2 * self.settings.settle_s)
+        # What was taken in shortly before the difference showed may be all that the positions lack; they may lag for
+        # minutes (F114), but not for ever.
+        began = max(found.first_seen, self.now - _LAGS)
+        settled = began - timedelta(seconds=2 * self.settings.settle_s)
         flying = [r.quantity for r in fills if r.state == "active" and r.fill.received_at >= settled]
         return Evidence(
             found=found,

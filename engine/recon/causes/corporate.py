@@ -6,6 +6,10 @@ or the cost went along: in total, or as what the old holding was worth. A merger
 that went along to within one per cent makes up for that. A plain ratio alone is a coincidence one can buy: it scores
 low, and below the external trade where the broker's cost speaks against it.
 
+When strategies traded between the split and our first look, the quantities are in no plain ratio any more. No trade
+leaves the total cost where it was while the quantity changes; so then the latest executions are set aside, one by one,
+until a plain ratio shows.
+
 The holding of every strategy migrates by the ratio, at its own cost: legs out at the strategy's average cost a, in at
 a / r, so that nothing is realized and open cost is carried. What the ratio leaves beyond what the broker holds is paid
 as cash in lieu. Worked example (1:25): 12,000 at 0.40 become 480 at 10; of 12,010 the broker holds 480 and pays for
@@ -15,13 +19,16 @@ as cash in lieu. Worked example (1:25): 12,000 at 0.40 become 480 at 10; of 12,0
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from typing import Final
 
+import msgspec
+
 from engine.core.events import AssignmentLeg
+from engine.core.records import FillRecord
 from engine.recon.cause import ARITHMETIC, CIRCUMSTANCE, CORROBORATED, SHAPE, Cause, CauseKind, Proposal
 from engine.recon.causes.shares import holders, split_pro_rata
 from engine.recon.evidence import ZERO, Evidence, Side
@@ -31,6 +38,8 @@ _LARGEST: Final = 100
 _NEAR: Final = Decimal("0.05")
 _SAME_COST: Final = Decimal("0.01")
 _AT_ONCE: Final = timedelta(hours=6)
+_UNPAID: Final = Decimal("0.1")
+_SET_ASIDE: Final = 20
 _STEP: Final = Decimal("0.000000000001")
 _PLAIN: Final = tuple(
     sorted(
@@ -72,7 +81,7 @@ def plain_ratio(before: Decimal, after: Decimal) -> Fraction | None:
     # Only ratios that make ``after`` or up to one share more can fit; every pair of differences comes by here.
     least = bisect_left(_VALUES, (abs(after) - _ROUNDING) / abs(before))
     most = bisect_right(_VALUES, (abs(after) + 1) / abs(before))
-    for ratio in sorted(_PLAIN[least:most], key=lambda f: f.numerator + f.denominator):
+    for ratio in sorted(_PLAIN[least:most], key=_length):
         made = scaled(before, ratio)
         if made == after or made.to_integral_value(rounding=ROUND_DOWN) == after:
             return ratio
@@ -89,10 +98,13 @@ def scaled(quantity: Decimal, ratio: Fraction) -> Decimal:
 def _same(evidence: Evidence) -> Iterator[Cause]:
     here = evidence.here
     ratio = plain_ratio(here.books_quantity, here.broker_quantity)
+    ours, theirs = here.unit_cost, here.broker_unit_cost
+    fits = ratio is not None and (_inverse(ours, theirs, ratio) or _inverse(here.last_price, here.mark, ratio))
+    if not fits and _cost_stayed(here):
+        yield _before_trades(evidence)
+        return
     if ratio is None:
         return
-    ours, theirs = here.unit_cost, here.broker_unit_cost
-    fits = _inverse(ours, theirs, ratio) or _inverse(here.last_price, here.mark, ratio)
     score = CORROBORATED if fits else SHAPE if _unchanged(ours, theirs, ratio) else CIRCUMSTANCE - 5
     word = _words(ratio)
     proof = "" if ours is None or theirs is None else f"; cost per unit {ours:.4f} -> {theirs:.4f}"
@@ -106,6 +118,67 @@ def _same(evidence: Evidence) -> Iterator[Cause]:
         provisional=True,
         proposal=_conversion(here, here, ratio),
     )
+
+
+def _cost_stayed(here: Side) -> bool:
+    """Whether the quantity changed and its total cost did not: by one per cent, and a tenth of what a trade costs."""
+    ours, theirs = here.unit_cost, here.broker_unit_cost
+    if ours is None or theirs is None or here.books_quantity * here.broker_quantity <= 0:
+        return False
+    before, after = ours * here.books_quantity, theirs * here.broker_quantity
+    return abs(after - before) <= min(_SAME_COST * abs(before), _UNPAID * abs(ours * here.difference))
+
+
+def _before_trades(evidence: Evidence) -> Cause:
+    """A split that the latest executions followed; at whatever ratio where setting them aside shows no plain one."""
+    here = evidence.here
+    ratio, later = Fraction(here.broker_quantity) / Fraction(here.books_quantity), 0
+    plain: Fraction | None = None
+    traded = ZERO
+    fills = [r for r in evidence.fills if r.state == "active"]
+    for count, record in enumerate(fills[: -_SET_ASIDE - 1 : -1], start=1):
+        traded += record.quantity
+        found = plain_ratio(here.books_quantity - traded, here.broker_quantity - traded)
+        if found is not None and (plain is None or _length(found) < _length(plain)):
+            plain, later = found, count
+    after = fills[-later:] if later else []
+    then = _without(here, after)
+    word = _words(plain or ratio)
+    return Cause(
+        kind="split",
+        title=f"Split {word}" + (f" before the latest {later} executions" if later else ""),
+        quantity=evidence.found.difference,
+        arithmetic=f"{then.books_quantity:f} x {word} = {then.broker_quantity:f}"
+        + (f", and {here.books_quantity - then.books_quantity:+f} traded since" if later else "")
+        + "; the total cost stayed",
+        evidence=(here.break_id, f"ratio {word}"),
+        score=ARITHMETIC + 5 if plain is None else CORROBORATED,
+        provisional=True,
+        proposal=_conversion(then, then, plain or ratio),
+    )
+
+
+def _without(side: Side, later: Sequence[FillRecord]) -> Side:
+    """Books and broker as they were before the latest executions."""
+    books = []
+    for book in side.books:
+        own = [r for r in later if r.strategy == book.strategy]
+        traded = sum((r.quantity for r in own), ZERO)
+        paid = sum((r.quantity * r.unit_price * r.multiplier for r in own), ZERO)
+        held = book.quantity - traded
+        books.append(msgspec.structs.replace(book, quantity=held, open_cost=book.open_cost - paid if held else ZERO))
+    traded = sum((r.quantity for r in later), ZERO)
+    return msgspec.structs.replace(
+        side,
+        books=tuple(books),
+        books_quantity=side.books_quantity - traded,
+        broker_quantity=side.broker_quantity - traded,
+    )
+
+
+def _length(ratio: Fraction) -> int:
+    """How plain a ratio is; the least is the plainest."""
+    return ratio.numerator + ratio.denominator
 
 
 def _vanished(side: Side) -> bool:

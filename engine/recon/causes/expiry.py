@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from engine.core.instrument import Instrument
 from engine.recon.cause import ARITHMETIC, CIRCUMSTANCE, CORROBORATED, Cause, CauseKind, Proposal
@@ -21,6 +23,7 @@ from engine.recon.causes.shares import pro_rata
 from engine.recon.evidence import ZERO, Evidence, Side
 
 _OPTIONS: Final = frozenset({"OPT", "FOP", "WAR"})
+_AT_ONCE: Final = timedelta(hours=6)
 _EXCHANGE_DAY: Final = ZoneInfo("America/New_York")
 _WHOLE_AND_DATED: Final = ARITHMETIC + 10
 
@@ -88,8 +91,56 @@ def _option_side(evidence: Evidence, option: Instrument) -> Iterator[Cause]:
             return
         if expected * stock.difference > 0 and abs(expected) <= abs(stock.difference):
             yield _exercise(here, option, difference, stock, f"{expected:+f} of its {stock.difference:+f}", ARITHMETIC)
+        elif is_adjusted(option) and expected * stock.difference > 0 and _together(here, stock):
+            share = f"{stock.difference:+f}, by its adjusted terms"
+            yield _exercise(here, option, difference, stock, share, ARITHMETIC + 5)
+    elif (netted := _netted(evidence, option, ceased)) is not None:
+        yield netted
     if has_expired(option, evidence.now):
         yield _expiry(evidence, option, ceased)
+
+
+def is_adjusted(option: Instrument) -> bool:
+    """True where a corporate action changed what is delivered: the class gets a digit (``LCID1``, F105)."""
+    adjusted = option.trading_class or option.symbol
+    return adjusted != option.symbol and adjusted.rstrip("0123456789") != adjusted
+
+
+def _together(one: Side, other: Side) -> bool:
+    """Whether two differences may have come at once; unknown counts as so."""
+    return one.since is None or other.since is None or abs(one.since - other.since) <= _AT_ONCE
+
+
+def _netted(evidence: Evidence, option: Instrument, ceased: Decimal) -> Cause | None:
+    """Options in the money whose deliveries cancel each other: a spread leaves the underlying where it was."""
+    stock = evidence.underlying
+    if stock is None or stock.mark is None or stock.difference or not intrinsic_value(option, stock.mark):
+        return None
+    siblings = [s for s in evidence.beside if _ceases(s, stock) and intrinsic_value(_of(s), stock.mark)]
+    expected = delivered(option, ceased)
+    if not siblings or expected + sum((delivered(_of(s), -s.difference) for s in siblings), ZERO):
+        return None
+    made = _exercise(
+        evidence.here, option, -ceased, stock, f"{expected:+f}, which its siblings take back", CORROBORATED
+    )
+    worth = intrinsic_value(option, stock.mark)
+    return msgspec.structs.replace(
+        made,
+        linked=tuple(s.break_id for s in siblings),
+        proposal=Proposal(
+            act="legs",
+            text=f"close all of them at their value with {option.symbol} at {stock.mark:f}: the deliveries cancel",
+            legs=pro_rata(evidence.here, -ceased, worth),
+        ),
+    )
+
+
+def intrinsic_value(option: Instrument, price: Decimal) -> Decimal:
+    """What exercise is worth per unit with the underlying at ``price``; 0 out of the money or without a strike."""
+    if option.strike is None:
+        return ZERO
+    value = price - option.strike if option.right.upper().startswith("C") else option.strike - price
+    return max(ZERO, value)
 
 
 def _ceases(side: Side, stock: Side) -> bool:
@@ -131,12 +182,11 @@ def _exercise(here: Side, option: Instrument, difference: Decimal, stock: Side, 
 def _expiry(evidence: Evidence, option: Instrument, ceased: Decimal) -> Cause:
     here = evidence.here
     price = None if evidence.underlying is None else evidence.underlying.mark
-    intrinsic = ZERO
-    if price is not None and option.strike is not None:
-        value = price - option.strike if option.right.upper().startswith("C") else option.strike - price
-        intrinsic = max(ZERO, value)
-    whole = not here.broker_quantity
-    score = _WHOLE_AND_DATED if whole and not intrinsic else CIRCUMSTANCE + 5
+    intrinsic = ZERO if price is None else intrinsic_value(option, price)
+    # In the money it would have been delivered, unless it is settled in cash.
+    score = CIRCUMSTANCE + 5
+    if not here.broker_quantity:
+        score = _WHOLE_AND_DATED - 5 if intrinsic else _WHOLE_AND_DATED
     known = "" if price is None else f", underlying at {price:f}: intrinsic value {intrinsic:f}"
     return Cause(
         kind="option_expiry",
@@ -161,9 +211,13 @@ def _underlying_side(evidence: Evidence, underlying: Instrument) -> Iterator[Cau
     total = sum((p for _, p in parts), ZERO)
     for side, part in parts:
         option = _of(side)
-        if part * difference <= 0 or abs(part) > abs(difference):
+        adjusted = is_adjusted(option) and len(parts) == 1 and _together(side, evidence.here)
+        if part * difference <= 0 or (abs(part) > abs(difference) and not adjusted):
             continue
         exact = difference in {part, total}
+        if adjusted and not exact:
+            yield _adjusted_delivery(evidence, side)
+            continue
         kind = _kind(-side.difference)
         yield Cause(
             kind=kind,
@@ -176,6 +230,22 @@ def _underlying_side(evidence: Evidence, underlying: Instrument) -> Iterator[Cau
             proposal=_delivery(side, part, option),
             linked=(side.break_id,),
         )
+
+
+def _adjusted_delivery(evidence: Evidence, side: Side) -> Cause:
+    option, difference = _of(side), evidence.found.difference
+    return Cause(
+        kind=_kind(-side.difference),
+        title=f"Delivery by the adjusted terms of {option.local_symbol or option.symbol}",
+        quantity=difference,
+        arithmetic=f"{-side.difference:+f} contracts of the adjusted class {option.trading_class} delivered"
+        f" {difference:+f}, and probably cash",
+        evidence=(side.break_id,),
+        score=ARITHMETIC + 5,
+        provisional=True,
+        proposal=Proposal(act="none", text="the statement gives shares, price and cash of an adjusted contract"),
+        linked=(side.break_id,),
+    )
 
 
 def _delivery(side: Side, part: Decimal, option: Instrument) -> Proposal:

@@ -27,7 +27,8 @@ def causes(evidence: Evidence) -> Iterator[Cause]:
             quantity=difference,
             arithmetic=f"the latest fills here add up to {-difference:+f}; without them books and broker agree",
             evidence=("latest fills",),
-            score=ARITHMETIC,
+            # More than a bust: the same quantity, but it was never seen in the broker's position.
+            score=ARITHMETIC + 5,
             provisional=True,
             proposal=Proposal(act="wait", text="wait for the next answer"),
         )

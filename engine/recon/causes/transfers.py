@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from engine.core.events import AssignmentLeg
 from engine.core.ids import UNASSIGNED
 from engine.recon.cause import CORROBORATED, Cause, Proposal
-from engine.recon.evidence import Evidence
+from engine.recon.evidence import ZERO, Evidence
 
 
 def causes(evidence: Evidence) -> Iterator[Cause]:
@@ -28,6 +28,23 @@ def causes(evidence: Evidence) -> Iterator[Cause]:
                 proposal=_held(evidence),
                 linked=(other.break_id,),
             )
+            return
+    # One account's holding may go to several, or come from several (in parts): then all of them add up to nothing.
+    others = [s for s in evidence.elsewhere if s.difference]
+    if len(others) > 1 and not difference + sum((s.difference for s in others), ZERO):
+        shown = ", ".join(f"{s.difference:+f} in {s.account}" for s in others)
+        names = tuple(s.break_id for s in others)
+        yield Cause(
+            kind="transfer",
+            title=f"Transfer between {evidence.here.account} and {', '.join(s.account for s in others)}",
+            quantity=difference,
+            arithmetic=f"{difference:+f} here and {shown} add up to 0",
+            evidence=names,
+            score=CORROBORATED - 5,
+            provisional=True,
+            proposal=_held(evidence),
+            linked=names,
+        )
 
 
 def _held(evidence: Evidence) -> Proposal:

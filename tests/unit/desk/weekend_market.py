@@ -26,8 +26,8 @@ from engine.errors import BrokerUnavailable
 
 BEGIN = datetime(2026, 3, 20, 18, 20, tzinfo=UTC)  # 14:20 in New York
 FRIDAY = (0.0, 3_600.0)
-SATURDAY = (49_200.0, 49_900.0)  # 04:00, an hour after the weekend's reset
-MONDAY = (242_100.0, 244_700.0)  # from 09:35
+SATURDAY = (49_200.0, 49_500.0)  # 04:00, an hour after the weekend's reset
+MONDAY = (242_100.0, 243_900.0)  # from 09:35
 UNMARKED = "DU3"
 """The account whose portfolio IB does not send: one subscription, the last account asked for wins (F116, F117)."""
 
@@ -42,6 +42,7 @@ class WeekendMarket(Market):
         self.untold: set[int] = set()
         self.hundredths: set[int] = set()
         self.described: set[int] = set()
+        self.said: dict[str, str] = {}  # what was last ranked first, of breaks that closed since as well
         self.shows: dict[tuple[str, int], object] = {}
         self.con_ids = count(700_001, 17)
         self.order_ids = count(300)
@@ -235,6 +236,11 @@ class WeekendMarket(Market):
                     quantity=shown,
                     broker_avg_cost=self.costs[key] / held * commission,
                 )
+
+    async def reconcile(self):
+        await super().reconcile()
+        for found in self.house.reconciler.breaks():
+            self.said[found.break_id] = found.causes[0].kind if found.causes else ""
 
     # --- the weekend
 

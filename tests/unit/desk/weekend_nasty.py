@@ -108,10 +108,10 @@ def a_share_splits_while_orders_work(m):
 
 
 def another_client_uses_a_reference_like_ours(m):
-    """R12, F45: client 9 writes ALPHA-77 on its order; its number is one of ours as well."""
+    """R12, F45: client 9 writes ALPHABET-77 on its order; its number is one of ours as well."""
     share = m.share("UVIC")
     m.hold("DU1", share, {"ALPHA": 45}, "120")
-    more = {"client_id": 9, "order_id": 304, "perm_id": 880_200_009, "order_ref": "ALPHA-77"}
+    more = {"client_id": 9, "order_id": 304, "perm_id": 880_200_009, "order_ref": "ALPHABET-77"}
     m.at(1_100, lambda: m.outside("DU1", share, 35, "120.2", **more))
     return story("another client, our kind of reference", 1_100, {("DU1", share): "other_client"})
 

@@ -263,6 +263,42 @@ def test_r43_f100_an_option_that_expires_in_the_money_without_delivery_is_offere
     assert legs(told.causes[0]) == [("ALPHA", -1, 13)]
 
 
+def test_f100_an_option_that_is_settled_in_cash_was_not_busted():
+    here = side(CALL, 0, holding("ALPHA", 2, instrument=CALL))
+    bought = execution(2, instrument=CALL)
+    told = explain(evidence(here, underlying=side(AAPL, 0, mark=163), fills=(bought,)))
+    assert [c.kind for c in told.causes[:2]] == ["option_expiry", "bust"]
+
+
+def test_f96_both_legs_of_a_spread_in_the_money_leave_the_stock_where_it_was():
+    high = msgspec.structs.replace(CALL, con_id=33, strike=D(155))
+    long, short = (
+        side(CALL, 0, holding("ALPHA", 2, 10, instrument=CALL)),
+        side(high, 0, holding("BETA", -2, 6, instrument=high)),
+    )
+    stock = side(AAPL, 60, holding("GAMMA", 60), mark=162)
+    bought, sold = (
+        top(evidence(long, beside=(short,), underlying=stock)),
+        top(evidence(short, beside=(long,), underlying=stock)),
+    )
+    assert (bought.kind, bought.linked, legs(bought)) == ("option_exercise", (short.break_id,), [("ALPHA", -2, 12)])
+    assert (sold.kind, sold.linked, legs(sold)) == ("option_assignment", (long.break_id,), [("BETA", 2, 7)])
+    below = side(AAPL, 60, holding("GAMMA", 60), mark=153)
+    assert top(evidence(long, beside=(short,), underlying=below)).kind == "option_expiry", "only one leg is worth it"
+
+
+def test_f105_an_adjusted_option_delivers_by_its_own_terms():
+    call = msgspec.structs.replace(CALL, expiry="20261218", trading_class="AAPL1")
+    option, stock = side(call, 0, holding("ALPHA", 2, instrument=call)), side(AAPL, 66)
+    bought = execution(2, instrument=call)
+    gone, come = top(evidence(option, beside=(stock,), fills=(bought,))), top(evidence(stock, beside=(option,)))
+    assert (gone.kind, gone.quantity, gone.linked) == ("option_exercise", -2, (stock.break_id,))
+    assert (come.kind, come.quantity, come.linked) == ("option_exercise", 66, (option.break_id,))
+    plain = msgspec.structs.replace(call, trading_class="AAPL")
+    option = side(plain, 0, holding("ALPHA", 2, instrument=plain))
+    assert top(evidence(stock, beside=(option,))).kind == "external_trade"
+
+
 def test_an_option_that_vanishes_before_its_time_did_not_expire():
     early = msgspec.structs.replace(CALL, expiry="20261218")
     told = explain(evidence(side(early, 0, holding("ALPHA", 1, instrument=early))))
@@ -361,6 +397,22 @@ def test_r44_a_proportional_jump_with_an_inverse_price_is_a_split_applied_pro_ra
     assert legs(cause) == [("ALPHA", -60, 100), ("BETA", -40, 200), ("ALPHA", 240, 25), ("BETA", 160, 50)]
 
 
+def test_r44_trades_after_a_split_are_set_aside():
+    books = (holding("ALPHA", 80, 100), holding("BETA", 40, 100), holding("GAMMA", 20, 51))
+    fills = (execution(80), execution(40, strategy="BETA"), execution(20, 51, strategy="GAMMA", when=-60.0))
+    here = side(AAPL, 260, *books, avg_cost="50.1")
+    cause = top(evidence(here, fills=fills))
+    assert (cause.kind, cause.quantity) == ("split", 120)
+    assert cause.title == "Split 2:1 before the latest 1 executions"
+    assert legs(cause) == [("ALPHA", -80, 100), ("BETA", -40, 100), ("ALPHA", 160, 50), ("BETA", 80, 50)]
+
+
+def test_r44_a_stock_dividend_leaves_the_total_cost_and_so_tells_its_odd_ratio():
+    cause = top(evidence(side(AAPL, 210, holding("ALPHA", 200, 100), avg_cost="95.25")))
+    assert (cause.kind, cause.title, cause.quantity) == ("split", "Split 21:20", 10)
+    assert top(evidence(side(AAPL, 210, holding("ALPHA", 200, 100), avg_cost=100))).kind == "external_trade"
+
+
 def test_a_jump_without_a_price_to_match_is_no_split():
     told = explain(evidence(side(AAPL, 200, holding("ALPHA", 100), avg_cost=101)))
     assert told.residual == 100
@@ -410,6 +462,16 @@ def test_f110_opposite_differences_in_two_accounts_are_a_transfer():
     other = side(AAPL, 100, account="DU2")
     cause = top(evidence(side(AAPL, 0, holding("ALPHA", 100)), elsewhere=(other,)))
     assert (cause.kind, cause.linked) == ("transfer", (other.break_id,))
+
+
+def test_f110_a_holding_may_go_to_several_accounts():
+    here = side(AAPL, 130, holding("ALPHA", 530))
+    others = (side(AAPL, 150, account="DU2"), side(AAPL, 250, account="DU3"))
+    cause = top(evidence(here, elsewhere=others))
+    assert (cause.kind, cause.quantity, cause.linked) == ("transfer", -400, tuple(o.break_id for o in others))
+    back = top(evidence(others[0], elsewhere=(here, others[1])))
+    assert (back.kind, back.quantity) == ("transfer", 150)
+    assert top(evidence(here, elsewhere=others[:1])).kind == "external_trade", "250 went elsewhere"
 
 
 # --- small things
@@ -467,7 +529,8 @@ def test_f93_a_price_unit_mismatch_is_named_with_its_factor():
 
 def test_f114_lag_is_told_where_the_latest_fills_make_exactly_the_difference():
     here = side(AAPL, 60, holding("ALPHA", 100))
-    assert "settling_lag" in {c.kind for c in explain(evidence(here, lag=frozenset({D(-40)}))).causes}
+    told = explain(evidence(here, fills=(execution(60), execution(40)), lag=frozenset({D(-40)})))
+    assert [c.kind for c in told.causes[:2]] == ["settling_lag", "bust"]
 
 
 def test_r15_what_nothing_explains_stays_the_residual_and_is_said_so():
