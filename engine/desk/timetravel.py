@@ -30,6 +30,7 @@ from engine.errors import BadRequest
 from engine.recon.breaks import OPEN_STATES
 from engine.state.books import BookKey, position_record
 from engine.state.fold import current
+from engine.state.order import Order
 
 _HIDDEN: Final = frozenset({"moved", "superseded"})
 _SNAPSHOT_KEYS: Final = ("account", "con_id")
@@ -110,15 +111,53 @@ def fills_as_of(records: Iterable[FillRecord], moment: datetime) -> list[FillRec
     return sorted((r for r in known if r.state not in _HIDDEN), key=lambda r: (r.first_seq, r.seq))
 
 
-def orders_as_of(records: Iterable[OrderRecord], moment: datetime, *, open_only: bool = False) -> list[OrderRecord]:
-    """The latest transition of every order by then, in order of first sight."""
+def orders_as_of(
+    records: Iterable[OrderRecord],
+    moment: datetime,
+    *,
+    open_only: bool = False,
+    fills: Iterable[FillRecord] = (),
+) -> list[OrderRecord]:
+    """Every order as it stood, in order of first sight.
+
+    Args:
+        records: Its transitions, in stored order.
+        fills: Executions of all strategies as stored: partial ones make no transition, yet the order had come so far.
+    """
     at = moment_of(moment)
     latest: dict[str, OrderRecord] = {}
     for record in records:
         known = latest.get(record.order_key)
         if record.recorded_at <= at and (known is None or record.seq >= known.seq):
             latest[record.order_key] = record
-    return [record for record in latest.values() if record.is_open or not open_only]
+    found = [record for record in latest.values() if record.is_open or not open_only]
+    done = _progress(fills_as_of(fills, at))
+    return [_come_so_far(record, done) for record in found] if done else found
+
+
+def _progress(fills: Iterable[FillRecord]) -> dict[tuple[str, int], dict[int, tuple[Decimal, Decimal]]]:
+    """(account, permId) -> con_id -> signed quantity and its value at quoted prices, as ``state.order`` counts them."""
+    done: dict[tuple[str, int], dict[int, tuple[Decimal, Decimal]]] = {}
+    for record in fills:
+        fill = record.fill
+        if not fill.perm_id:
+            continue
+        traded = done.setdefault((fill.account, fill.perm_id), {})
+        quantity, worth = traded.get(fill.instrument.con_id, (ZERO, ZERO))
+        if record.state in {"active", "group"}:
+            quantity, worth = add(quantity, fill.quantity), add(worth, multiply(fill.quantity, fill.price))
+        traded[fill.instrument.con_id] = quantity, worth
+    return done
+
+
+def _come_so_far(record: OrderRecord, done: dict[tuple[str, int], dict[int, tuple[Decimal, Decimal]]]) -> OrderRecord:
+    seen = record.update
+    traded = done.get((seen.account, seen.perm_id))
+    if not seen.perm_id or traded is None:
+        return record
+    order = Order(key="", strategy="", claimed=False, seen=seen, word=seen.status, traded=traded)
+    filled, remaining, average = order.figures()
+    return msgspec.structs.replace(record, filled=filled, remaining=remaining, avg_fill_price=average)
 
 
 def rates_as_of(facts: Iterable[RateSeen], moment: datetime) -> dict[tuple[str, str], RateSeen]:

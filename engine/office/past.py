@@ -81,7 +81,8 @@ class Past:
         store = self._room.store
         names = store.symbols("orders") if strategy is None else [strategy]
         records = [r for name in names for r in order_records(store.read("orders", name), name)]
-        return orders_frame(orders_as_of(records, moment, open_only=open_only))
+        fills = self._records(None, moment)
+        return orders_frame(orders_as_of(records, moment, open_only=open_only, fills=fills))
 
     def breaks(self, moment: datetime, *, open_only: bool) -> pd.DataFrame:
         """Breaks as they were known; columns as stored in ``reconciliations/breaks``."""

@@ -213,6 +213,8 @@ def order_columns(records: Sequence[OrderRecord]) -> tuple[Columns, np.ndarray[A
         "named": named,
         "received_at": moment.column([u.received_at for u in seen]),
         "trading_class": traded.texts("trading_class"),
+        "state": texts([r.state for r in records]),
+        "is_open": flags([r.is_open for r in records]),
     }
     odd = number.odd | moment.odd | traded.odd("multiplier", "strike")
     odd.update(row for row in np.flatnonzero(~named).tolist() if seen[row].strategy is not None)

@@ -91,18 +91,21 @@ ORDERS: Final = _table(
         "order_ref symbol side qty status timestamp account con_id perm_id order_id client_id order_type"
         " limit_price filled remaining avg_fill_price message seq order_key broker_status local_symbol"
         " sec_type currency multiplier exchange expiry strike right stop_price tif parent_id oca_group"
-        " why_held error_code local source named received_at trading_class exact"
+        " why_held error_code local source named received_at trading_class state is_open exact"
     ),
     text=(
         "order_ref symbol side status account order_type message order_key broker_status local_symbol"
-        " sec_type currency exchange expiry right tif oca_group why_held source trading_class exact"
+        " sec_type currency exchange expiry right tif oca_group why_held source trading_class state exact"
     ),
     number="qty limit_price filled remaining avg_fill_price multiplier strike stop_price",
     whole="con_id perm_id order_id client_id seq parent_id error_code",
-    flag="local named",
+    flag="local named is_open",
     time="timestamp received_at",
 )
-"""One row per status transition. ``qty``, ``filled`` and ``remaining`` are unsigned beside ``side``; quoted prices."""
+"""One row per status transition. ``qty``, ``filled`` and ``remaining`` are unsigned beside ``side``; quoted prices.
+
+``status`` is the word of the row, ``state`` what counts (``Cancelled, filled 5``), ``is_open`` whether it may still trade.
+"""
 
 POSITIONS: Final = _table(
     "positions",

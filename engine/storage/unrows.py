@@ -33,6 +33,8 @@ def fill_records(frame: pd.DataFrame, strategy: str) -> list[FillRecord]:
 
 def order_records(frame: pd.DataFrame, strategy: str) -> list[OrderRecord]:
     """Rows of ``orders/<STRATEGY>`` as the records that they were made of; see :func:`fill_records`."""
+    if "state" not in frame.columns:  # all of them stored before there was such a column
+        frame = frame.assign(state=frame["status"], is_open=True)
     return [_order_record(row, strategy) for row in _rows(frame)]
 
 
@@ -219,4 +221,6 @@ def _order_record(row: _Row, strategy: str) -> OrderRecord:
         remaining=remaining,
         avg_fill_price=average,
         message=row["message"],
+        state=row["status"] if row["state"] is None else row["state"],
+        is_open=row["is_open"],
     )

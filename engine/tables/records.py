@@ -25,12 +25,9 @@ def fills_frame(records: Sequence[FillRecord]) -> pd.DataFrame:
 
 
 def orders_frame(records: Sequence[OrderRecord]) -> pd.DataFrame:
-    """Orders or their transitions: columns of ``orders/<STRATEGY>``, ``state`` and ``is_open``."""
+    """Orders or their transitions: columns of ``orders/<STRATEGY>``, ``strategy`` and ``recorded_at``."""
     columns, index = order_columns(records)
-    frame = _frame(ORDERS, columns, index, [r.strategy for r in records])
-    frame["state"] = pd.Series([r.state for r in records], dtype="object")
-    frame["is_open"] = pd.Series([r.is_open for r in records], dtype="bool")
-    return frame
+    return _frame(ORDERS, columns, index, [r.strategy for r in records])
 
 
 def _frame(table: Table, columns: Any, index: Any, strategies: list[str]) -> pd.DataFrame:

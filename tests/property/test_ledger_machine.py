@@ -24,6 +24,7 @@ from engine.core.events import (
 )
 from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.instrument import Instrument
+from engine.desk.timetravel import orders_as_of
 from engine.state.books import same_figures
 from engine.state.fold import fold
 from engine.state.ledger import Ledger
@@ -57,6 +58,11 @@ def where_each_is(ledger):
         (r.fill.account, r.fill.exec_id): (r.strategy, r.state, r.quantity, r.order_time, r.realized_pnl, r.commission)
         for r in ledger.fills()
     }
+
+
+def shown(orders):
+    """What a table of orders says."""
+    return {o.order_key: (o.strategy, o.state, o.is_open, o.filled, o.remaining, o.avg_fill_price) for o in orders}
 
 
 class Books(RuleBasedStateMachine):
@@ -337,6 +343,7 @@ class Books(RuleBasedStateMachine):
             assert abs(book.open_cost - recounted.open_cost) < Decimal("1e-18")
             assert abs(book.realized_pnl - recounted.realized_pnl) < Decimal("1e-18")
             assert book.last_fill_at == recounted.last_fill_at
+        assert shown(orders_as_of(self.order_rows, self.now, fills=self.records)) == shown(self.ledger.orders())
         alone = rebuilt(self.facts, self.records, self.order_rows)
         assert same_figures(alone.positions(), self.ledger.positions())
         assert where_each_is(alone) == where_each_is(self.ledger)

@@ -23,6 +23,9 @@ from engine.desk.timetravel import (
 from engine.errors import BadRequest
 from engine.state.books import same_figures
 from engine.state.ledger import Ledger
+from engine.storage.unrows import order_records
+from tests.property.lost_journal import store_of
+from tests.unit.state.kit import Desk
 
 START = datetime(2026, 3, 10, 14, 0, tzinfo=UTC)
 AAPL = Instrument(con_id=265598, symbol="AAPL", currency="USD")
@@ -129,6 +132,23 @@ def test_orders_are_as_they_were():
     assert len(orders_as_of(records, at(1), open_only=True)) == 1
     assert [o.update.status for o in orders_as_of(records, at(9))] == ["Filled"]
     assert orders_as_of(records, at(0)) == []
+
+
+def test_an_order_shows_the_state_and_the_progress_it_had():
+    desk = Desk()
+    desk.order("Submitted", strategy="ALPHA", side="BUY")
+    desk.fill("a.b.01", 4, "10.5", perm_id=5)
+    desk.fill("a.c.01", 3, "11.2", perm_id=5)
+    shown = desk.ledger.orders()
+    then = desk.clock
+    desk.order("Cancelled")
+    orders = order_records(store_of([], [], desk.orders).read("orders", "ALPHA"), "ALPHA")
+    assert [o.state for o in orders] == [o.state for o in desk.orders]
+    fills = [r for r in desk.fills if r.recorded_at < then]
+    (as_of,) = orders_as_of(orders, then - timedelta(seconds=1), fills=fills)
+    assert (as_of.state, as_of.is_open, as_of.filled, as_of.remaining) == ("PartiallyFilled", True, 7, 3)
+    assert as_of.avg_fill_price == shown[0].avg_fill_price == Decimal("10.8")
+    assert orders_as_of(orders, desk.clock, open_only=True) == []
 
 
 def test_rates_are_the_newest_known_then():

@@ -190,6 +190,8 @@ order_rows = st.builds(
     remaining=st.none() | prices,
     avg_fill_price=st.none() | prices,
     message=text,
+    state=text,
+    is_open=st.booleans(),
 )
 
 
