@@ -40,16 +40,22 @@ def tidy(
     size = len(source)
     out: dict[str, Any] = {}
     for name in texts:
-        values = source[name] if name in source else [""] * size
-        out[name] = pd.Series(["" if _missing(value) else str(value) for value in values], dtype="object")
+        out[name] = _texts(source[name]) if name in source else _objects([""] * size)
     for name in numbers:
-        values = (
-            pd.to_numeric(source[name], errors="coerce") if name in source else pd.Series(np.nan, index=range(size))
-        )
-        out[name] = values.to_numpy(dtype="float64", na_value=np.nan)
+        out[name] = number_column(source, name).to_numpy()
     for name in times:
-        out[name] = pd.Series(clock(source[name]) if name in source else [""] * size, dtype="object")
+        out[name] = _objects(clock(source[name]) if name in source else [""] * size)
     return pd.DataFrame(out, columns=[*texts, *numbers, *times])
+
+
+def _objects(values: list[Any]) -> Any:
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
+
+
+def _texts(values: pd.Series[Any]) -> Any:
+    return _objects([v if type(v) is str else "" if _missing(v) else str(v) for v in values.tolist()])
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -63,8 +69,9 @@ def _missing(value: object) -> bool:
 
 def clock(values: pd.Series[Any]) -> list[str]:
     """Write moments as UTC text with milliseconds; empty when unknown."""
-    moments = pd.to_datetime(values, utc=True, errors="coerce")
-    return ["" if pd.isna(m) else m.strftime("%Y-%m-%d %H:%M:%S.") + f"{m.microsecond // 1000:03d}" for m in moments]
+    moments = pd.to_datetime(values, utc=True, errors="coerce").to_numpy(dtype="datetime64[ns]")
+    words = np.datetime_as_string(moments.astype("datetime64[ms]"), unit="ms").tolist()
+    return ["" if word == "NaT" else word.replace("T", " ") for word in words]
 
 
 def chosen(frame: pd.DataFrame | None, *, strategy: str = "", account: str = "") -> pd.DataFrame:
@@ -95,7 +102,8 @@ def number_column(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     """A column as float64; NaN where it is missing or no number."""
     if name not in frame:
         return pd.Series(np.nan, index=frame.index, dtype="float64")
-    return pd.to_numeric(frame[name], errors="coerce").astype("float64")
+    column = frame[name]
+    return column if column.dtype == np.float64 else pd.to_numeric(column, errors="coerce").astype("float64")
 
 
 def base_currency(positions: pd.DataFrame | None, configured: str) -> str:
@@ -130,13 +138,12 @@ def with_instrument(frame: pd.DataFrame) -> pd.DataFrame:
     """Add ``instrument``: the local symbol, the symbol where there is none, else the ``con_id``."""
     if frame.empty:
         return frame
-    frame = frame.copy()
-    names = []
-    for row in rows_of(frame):
-        local, symbol = row.get("local_symbol") or "", row.get("symbol") or ""
-        names.append(str(local or symbol or f"con_id {row.get('con_id', '?')}"))
-    frame["instrument"] = names
-    return frame
+    blank = [""] * len(frame)
+    local, symbol, con_id = (
+        frame[name].tolist() if name in frame else blank for name in ("local_symbol", "symbol", "con_id")
+    )
+    names = [str(one or two or f"con_id {three or '?'}") for one, two, three in zip(local, symbol, con_id, strict=True)]
+    return frame.assign(instrument=_objects(names))
 
 
 def positions_table(
@@ -278,8 +285,11 @@ def orders_table(
     source = chosen(frame, strategy=strategy, account=account)
     if source.empty:
         return tidy(None, ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
-    source = source.assign(_closed=source["status"].map(is_dead))
-    source = source.sort_values(["_closed", "timestamp"], ascending=[True, False], kind="stable").head(limit)
+    at = pd.to_datetime(source["timestamp"], utc=True, errors="coerce")
+    if "recorded_at" in source:  # not every state comes with the broker's time
+        at = at.fillna(pd.to_datetime(source["recorded_at"], utc=True, errors="coerce"))
+    source = source.assign(_closed=source["status"].map(is_dead), _at=at)
+    source = source.sort_values(["_closed", "_at"], ascending=[True, False], kind="stable").head(limit)
     return tidy(with_instrument(keyed(source)), ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
 
 

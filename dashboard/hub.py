@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -22,6 +23,10 @@ from dashboard.picture import Picture, read
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.5
+QUICK_S: Final = 0.15
+"""Seconds between two ticks: while nothing changes, and while something does."""
+
+MOST_TIMELINES: Final = 2000
 ANSWER_TIMEOUT_S: Final = 5.0
 STAGGER_S: Final = 0.004
 
@@ -51,6 +56,7 @@ class Hub:
         self._waiting: dict[int, float] = {}
         self._read_at: dict[str, float] = {}
         self._now = asyncio.Event()
+        self._ticked = float("-inf")
         self._earned: dict[str, tuple[object, tuple[Curves, dict[str, float]]]] = {}
         self._timelines: dict[str, tuple[object, pd.DataFrame]] = {}
 
@@ -76,15 +82,26 @@ class Hub:
         self._read_at.clear()
         self._now.set()
 
+    def timelines(self, stamps: Mapping[str, object]) -> dict[str, pd.DataFrame]:
+        """Status rows of orders, read again only where the stamp differs, all at once; shared by all sessions.
+
+        Args:
+            stamps: Order key -> anything that changes when the order does.
+        """
+        missing = [key for key, stamp in stamps.items() if self._timelines.get(key, (None,))[0] != stamp]
+        if len(self._timelines) > MOST_TIMELINES:
+            self._timelines.clear()
+            missing = list(stamps)
+        if missing:
+            rows = self.engine.portfolio_manager.timelines(missing)
+            found = rows.groupby("order_key", sort=False).indices
+            for key in missing:
+                self._timelines[key] = (stamps[key], rows.iloc[found.get(key, [])])
+        return {key: self._timelines[key][1] for key in stamps}
+
     def timeline(self, order_key: str, stamp: object) -> pd.DataFrame:
-        """Status rows of one order, read again only when ``stamp`` differs; shared by all sessions."""
-        known = self._timelines.get(order_key)
-        if known is None or known[0] != stamp:
-            known = (stamp, self.engine.portfolio_manager.timeline(order_key))
-            if len(self._timelines) > 2000:
-                self._timelines.clear()
-            self._timelines[order_key] = known
-        return known[1]
+        """Status rows of one order, see :meth:`timelines`."""
+        return self.timelines({order_key: stamp})[order_key]
 
     def earnings(self, picture: Picture, account: str = "") -> tuple[Curves, dict[str, float]]:
         """Equity curves and today's P&L per strategy; summed up once for all sessions.
@@ -110,21 +127,32 @@ class Hub:
         return curves, pnl_today(positions, curves, midnight)
 
     async def run(self) -> None:
-        """Tick until cancelled."""
+        """Tick until cancelled: soon after anything changed, now and then when nothing does.
+
+        A tick that took long, because books, pages or the machine are busy, is followed by as long a rest.
+        """
         while True:
             started = time.monotonic()
-            if self._pages:
+            due = self._due(started)
+            self._now.clear()
+            if self._pages and due:
+                self._ticked = started
                 try:
                     await self._tick()
                 except Exception:  # the next tick tries again; until then every page counts up to STALE and says so
                     log.exception("A tick of the dashboard failed")
-            self._now.clear()
-            rest = max(0.05, self.tick_s - (time.monotonic() - started))
+            taken = time.monotonic() - started
+            rest = max(QUICK_S - taken, taken, 0.02)
             try:
-                async with asyncio.timeout(rest):
+                async with asyncio.timeout(min(rest, self.tick_s)):
                     await self._now.wait()
             except TimeoutError:
                 continue
+
+    def _due(self, now_s: float) -> bool:
+        """True when somebody asked, something changed, or nothing was shown for a while."""
+        changed = self.picture is None or self.picture.version != int(self.engine.version)
+        return changed or self._now.is_set() or now_s - self._ticked >= self.tick_s
 
     async def _tick(self) -> None:
         wanted: frozenset[str] = frozenset()

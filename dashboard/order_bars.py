@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 import pandas as pd
@@ -28,19 +29,18 @@ def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, n
         story = timelines.get(str(record["order_key"]))
         if story is None or story.empty:
             continue
-        rows = rows_of(story)
         starts = state_starts(story)
-        for here, left, following in zip(rows, starts, [*starts[1:], None], strict=True):
-            dead = is_dead(here["status"])
-            right = following or (left if dead else max(now, left))
-            filled = here.get("filled")
-            out["label"].append(order_label(record))
-            out["status"].append(str(here["status"]))
+        label, key, quantity = order_label(record), record["order_key"], record["qty"]
+        states = zip(_column(story, "status"), _column(story, "filled"), _column(story, "message"), starts, strict=True)
+        for (status, filled, message, left), following in zip(states, [*starts[1:], None], strict=True):
+            right = following or (left if is_dead(status) else max(now, left))
+            out["label"].append(label)
+            out["status"].append(str(status))
             out["left"].append(left.astimezone(UTC).replace(tzinfo=None))
             out["right"].append(right.astimezone(UTC).replace(tzinfo=None))
-            out["filled"].append("—" if filled is None or pd.isna(filled) else f"{filled:g} of {record['qty']:g}")
-            out["text"].append(str(here.get("message") or ""))
-            out["order_key"].append(record["order_key"])
+            out["filled"].append("—" if filled is None or pd.isna(filled) else f"{filled:g} of {quantity:g}")
+            out["text"].append(str(message or ""))
+            out["order_key"].append(key)
     return out
 
 
@@ -53,8 +53,16 @@ def state_starts(story: pd.DataFrame) -> list[datetime]:
     if "recorded_at" not in story and story.index.name == "recorded_at":
         story = story.reset_index()
     name = "recorded_at" if "recorded_at" in story else "timestamp"
-    moments = pd.to_datetime(story[name], utc=True, errors="coerce").ffill().bfill().cummax()
-    return [moment.to_pydatetime() for moment in moments if not pd.isna(moment)]
+    moments = [m for m in _column(story, name) if isinstance(m, pd.Timestamp)]
+    if len(moments) < len(story):  # rare: pandas fills the holes
+        filled = pd.to_datetime(story[name], utc=True, errors="coerce").ffill().bfill()
+        moments = [m for m in filled.tolist() if not pd.isna(m)]
+    return [at.to_pydatetime() for at in accumulate(moments, max)]
+
+
+def _column(story: pd.DataFrame, name: str) -> list[Any]:
+    values: list[Any] = story[name].tolist() if name in story else [None] * len(story)
+    return values
 
 
 def order_label(record: Mapping[str, Any]) -> str:

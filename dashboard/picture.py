@@ -68,7 +68,14 @@ READERS: Final[Mapping[str, Reader]] = {
 TRAVELLING: Final = frozenset({"positions", "portfolio", "breaks", "orders", "fills", "equity"})
 """Parts that exist for a past moment; the others are live only."""
 
-EVERY_S: Final[Mapping[str, float]] = {"equity": 5.0, "runs": 2.0, "health": 1.0, "fees": 2.0, "closes": 5.0}
+EVERY_S: Final[Mapping[str, float]] = {
+    "equity": 5.0,
+    "closes": 5.0,
+    "runs": 2.0,
+    "fees": 2.0,
+    **dict.fromkeys(("health", "findings", "quarantine", "locks", "rules", "assignments", "alerts"), 1.0),
+    **dict.fromkeys(("square", "portfolio", "breaks"), 0.5),
+}
 """Parts that are not worth reading at every tick: least seconds between two readings."""
 
 ALWAYS: Final = frozenset({"broker", "health", "square"})

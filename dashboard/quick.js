@@ -1,7 +1,7 @@
 // Tables brought up to date in place. Tabulator builds every row anew for each update and measures the table in between,
-// which costs a page a tenth of a second; with several pages on one machine that is all there is. Where nothing but
-// values changed, the cells that differ are written and everything else is left alone. Whatever is out of the ordinary
-// (other rows, a sort or filter of the reader's own, groups, an edit) goes the library's own way.
+// which costs a page a tenth of a second; with several pages on one machine that is all there is. As long as a page of the
+// table has as many rows as before, the cells that differ are written and everything else is left alone. Whatever is out
+// of the ordinary (a sort or filter of the reader's own, groups, an edit) goes the library's own way.
 function untouched(view) {
   const {tabulator, model} = view
   return model.pagination !== "remote" && model.groupby.length === 0 && model.expanded.length === 0
@@ -9,9 +9,19 @@ function untouched(view) {
     && view.container.querySelector(".tabulator-editing") === null
 }
 
+// Rows of the table's page on show, if the table had so many in all.
+function shown({model, tabulator}, count) {
+  if (model.pagination === null) { return count }
+  const {page, size} = tabulator.modules.page
+  return Math.min(size, count - (page - 1) * size)
+}
+
 function inPlace(view, data) {
-  const {rows} = view.tabulator.rowManager
-  if (rows.length === 0 || rows.length !== data.length || !untouched(view)) { return false }
+  const manager = view.tabulator.rowManager
+  const rows = manager.rows.slice(0, data.length)
+  if (rows.length === 0 || !untouched(view)) { return false }
+  const visible = shown(view, data.length)
+  if (visible <= 0 || visible !== shown(view, manager.rows.length)) { return false }
   if (rows.some((row, i) => row.data._index !== data[i]._index)) { return false }
   rows.forEach((row, i) => {
     for (const cell of row.cells) {
@@ -20,6 +30,10 @@ function inPlace(view, data) {
     }
     Object.assign(row.data, data[i])
   })
+  if (data.length !== manager.rows.length) {
+    manager.rows = rows.concat(data.slice(rows.length).map((values) => new rows[0].constructor(values, manager)))
+    manager.refreshPipelines(false, "all", 0, true)  // counts the pages anew and draws nothing
+  }
   return true
 }
 

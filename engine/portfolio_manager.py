@@ -31,7 +31,7 @@ from engine.tables.breaks import breaks_frame, cause_rows, locks_frame
 from engine.tables.journal import assignments_frame, preview_frame, rules_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed
@@ -180,6 +180,10 @@ class PortfolioManager:
     def timeline(self, order_key: str) -> pd.DataFrame:
         """Every transition of one order, in order."""
         return self._live.timeline(order_key)
+
+    def timelines(self, order_keys: Iterable[str]) -> pd.DataFrame:
+        """Every transition of several orders as :meth:`timeline`, and ``order_key`` as asked for; orders stand together."""
+        return self._live.timelines(order_keys)
 
     def chain(self, fill_id: str) -> pd.DataFrame:
         """Every revision of an execution, lowest first."""

@@ -15,7 +15,7 @@ from engine.tables.positions import position_columns, valued_positions
 from engine.tables.records import fills_frame, orders_frame, rows_frame, struct_rows, typed_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from engine.core.records import FillRecord
@@ -118,6 +118,14 @@ class LiveTables:
         with self._room.lock:
             records = self._room.ledger.timeline(order_key)
         return orders_frame(records)
+
+    def timelines(self, order_keys: Iterable[str]) -> pd.DataFrame:
+        """Every transition of several orders, with the key that each was asked by; one table costs as much as one order."""
+        with self._room.lock:
+            found = [(key, r) for key in order_keys for r in self._room.ledger.timeline(key)]
+        frame = orders_frame([record for _, record in found])
+        frame["order_key"] = pd.Series([key for key, _ in found], dtype="object")
+        return frame
 
     def chain(self, fill_id: str) -> pd.DataFrame:
         """Every revision of the execution that a fill id belongs to, in any account."""

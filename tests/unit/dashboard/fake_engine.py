@@ -208,6 +208,11 @@ class FakeBooks:
         frame = pd.DataFrame(self.order_rows)
         return frame[frame.order_key == order_key].reset_index(drop=True)
 
+    def timelines(self, order_keys) -> pd.DataFrame:
+        frame = pd.DataFrame(self.order_rows)
+        found = [frame[frame.order_key == key] for key in order_keys]
+        return pd.concat(found, ignore_index=True) if found else frame.head(0)
+
     def fills(self, strategy=None, since=None, as_of=None) -> pd.DataFrame:
         frame = pd.DataFrame(self.rows)
         return frame[frame.strategy == strategy] if strategy else frame

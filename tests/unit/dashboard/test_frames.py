@@ -212,3 +212,15 @@ def test_what_waits_in_unassigned_breaks_no_invariant():
 def test_a_difference_of_unknown_size_breaks_the_invariant():
     fails, waits = frames.unbalanced(pd.DataFrame([{"account": "DU1", "con_id": 1, "quantity": math.nan}]))
     assert (len(fails), len(waits)) == (1, 0)
+
+
+def test_an_order_without_the_broker_s_time_stands_where_we_heard_of_it():
+    rows = pd.DataFrame(
+        {
+            "order_key": ["early", "unknown", "late"],
+            "status": "Filled",
+            "timestamp": [NOON, None, NOON + timedelta(seconds=9)],
+            "recorded_at": [NOON + timedelta(seconds=second) for second in (1, 5, 10)],
+        }
+    )
+    assert list(frames.orders_table(rows)["order_key"]) == ["late", "unknown", "early"]

@@ -89,13 +89,29 @@ async def test_only_what_some_page_shows_is_read(hub):
     assert "orders" not in page.got[0].parts
 
 
-def test_the_timeline_of_an_order_is_read_once_for_all_pages(engine):
-    hub, calls = Hub(engine), []
-    engine.portfolio_manager.timeline = lambda key: calls.append(key) or "rows"
+def test_timelines_of_orders_are_read_once_for_all_pages_and_all_at_once(engine):
+    hub, calls, books = Hub(engine), [], engine.portfolio_manager
+    whole = books.timelines
+    books.timelines = lambda keys: calls.append(list(keys)) or whole(keys)
+    first, second = list(dict.fromkeys(row["order_key"] for row in books.order_rows))[:2]
     for _ in range(3):
-        hub.timeline("P:1", "stamp")
-    hub.timeline("P:1", "later")
-    assert calls == ["P:1", "P:1"]
+        found = hub.timelines({first: "stamp", second: "stamp"})
+    assert len(found[first]) == len(books.timeline(first))
+    assert set(found[second]["order_key"]) == {second}
+    hub.timelines({first: "stamp", second: "later"})
+    assert calls == [[first, second], [second]]
+    assert len(hub.timeline("unknown", "stamp")) == 0
+
+
+async def test_a_change_is_shown_sooner_than_the_slow_tick(engine):
+    hub, page = Hub(engine, tick_s=3600), Page()
+    task = asyncio.create_task(hub.run())
+    hub.add(page)
+    await until(lambda: page.got)
+    hub.answered(page)
+    engine.portfolio_manager.trade()
+    await until(lambda: len(page.got) == 2)
+    task.cancel()
 
 
 def test_a_part_that_cannot_be_read_leaves_the_others_alone(engine):
