@@ -15,6 +15,7 @@ the world is raised::
     └── StorageError
         ├── StoreUnavailable      ArcticDB refuses, is full, slow or gone; facts wait in the journal
         ├── StoreLocked           another engine owns this store
+        ├── HistoryDamaged        a block of the books' past cannot be read; a start without it rebuilds from ArcticDB
         ├── JournalDamaged        the journal cannot be read from some place on
         └── JournalFull           the journal cannot be written: intake is refused, loudly
 """
@@ -68,6 +69,10 @@ class StoreUnavailable(StorageError):
 
 class StoreLocked(StorageError):
     """Another engine owns this store or data directory; the text names its process."""
+
+
+class HistoryDamaged(StorageError):
+    """A block of the books' past cannot be read; the text names file and block. ArcticDB still has what is in it."""
 
 
 class JournalDamaged(StorageError):

@@ -47,6 +47,53 @@ class Journal(Protocol):
         ...
 
 
+class Archive(Protocol):
+    """Blocks of the books' past, found by keys: numbers below 2**64. Callers hold the ledger's lock."""
+
+    @property
+    def empty(self) -> bool:
+        """True while nothing was ever put."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of blocks that are there."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Number of the next checkpoint: what is put and dropped now belongs to it."""
+        ...
+
+    def put(self, kind: str, blob: bytes, keys: Sequence[int]) -> int:
+        """Take a block; its number, above every one before."""
+        ...
+
+    def get(self, number: int) -> bytes | None:
+        """A block, ``None`` when it was dropped.
+
+        Raises:
+            HistoryDamaged: It cannot be read.
+        """
+        ...
+
+    def find(self, key: int) -> Sequence[int]:
+        """Blocks put with a key, dropped ones may be among them; quick when there are none."""
+        ...
+
+    def numbers(self, kind: str) -> list[int]:
+        """Every block of a kind that is there, in order."""
+        ...
+
+    def drop(self, number: int) -> None:
+        """Forget a block from the next checkpoint on."""
+        ...
+
+    def go_back(self, epoch: int) -> int:
+        """Undo what was put and dropped after the checkpoint of that number; how many blocks are there then."""
+        ...
+
+
 class Store(Protocol):
     """The stored books. One writer per symbol; every append carries how far it has come."""
 

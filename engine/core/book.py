@@ -3,6 +3,9 @@
 Average cost depends on the order, and executions come late, are corrected, voided and moved. So the book keeps its lines
 sorted by when they happened and folds again from the place of a change. Appending at the end, which is nearly every fill,
 costs one step; every 256 lines the state is kept, so a change in the middle of a long day repeats only what follows it.
+
+The oldest lines can be put away: the book then begins with the state after the last of them. Whoever keeps them brings
+them back before anything changes among them.
 """
 
 from __future__ import annotations
@@ -44,18 +47,33 @@ class Line(msgspec.Struct, kw_only=True, gc=False):
 L = TypeVar("L", bound=Line)
 
 
-class Book(Generic[L]):
-    """Lines in order and the state after the last one."""
+State = tuple[Decimal, Decimal, Decimal]
+"""(quantity, open cost, realized P&L)"""
 
-    __slots__ = ("_kept", "lines", "open_cost", "quantity", "realized")
+_EMPTY: Final[State] = (ZERO, ZERO, ZERO)
+
+
+class Book(Generic[L]):
+    """Lines in order and the state after the last one.
+
+    Attributes:
+        base: State before the first line that is here.
+        cold: Number of lines that are put away before it.
+        edge: Place of the last of those; everything here lies behind it.
+    """
+
+    __slots__ = ("_kept", "base", "cold", "edge", "lines", "open_cost", "quantity", "realized")
 
     def __init__(self) -> None:
         """Make an empty book."""
         self.lines: list[L] = []
+        self.base = _EMPTY
+        self.cold = 0
+        self.edge: SortKey | None = None
         self.quantity = ZERO
         self.open_cost = ZERO
         self.realized = ZERO
-        self._kept: list[tuple[Decimal, Decimal, Decimal]] = []
+        self._kept: list[State] = []
 
     @property
     def position(self) -> Position:
@@ -69,6 +87,8 @@ class Book(Generic[L]):
             Other lines whose realized P&L changed by it, in order; ``None`` for the usual append at the end.
         """
         lines = self.lines
+        if not lines:
+            assert self.edge is None or line.sort > self.edge, "what lies before is brought back first"
         if not lines or line.sort > lines[-1].sort:
             if not len(lines) % _EVERY:
                 self._kept.append((self.quantity, self.open_cost, self.realized))
@@ -78,6 +98,7 @@ class Book(Generic[L]):
             if realized:
                 self.realized = add(self.realized, realized)
             return None
+        assert self.edge is None or line.sort > self.edge, "what lies before is brought back first"
         place = bisect_left(lines, line.sort, key=_sort)
         lines.insert(place, line)
         return [other for other in self.refold(place) if other is not line]
@@ -101,7 +122,7 @@ class Book(Generic[L]):
             Lines whose realized P&L changed, in order.
         """
         block = min(place // _EVERY, max(len(self._kept) - 1, 0))
-        quantity, open_cost, total = self._kept[block] if self._kept else (ZERO, ZERO, ZERO)
+        quantity, open_cost, total = self._kept[block] if self._kept else self.base
         del self._kept[block:]
         changed = []
         for index in range(block * _EVERY, len(self.lines)):
@@ -116,3 +137,44 @@ class Book(Generic[L]):
             line.realized = realized
         self.quantity, self.open_cost, self.realized = quantity, open_cost, total
         return changed
+
+    def begin_from(self, base: State, cold: int, edge: SortKey | None) -> None:
+        """Begin an empty book with what was put away before."""
+        assert not self.lines, "a book begins once"
+        self.base, self.cold, self.edge = base, cold, edge
+        self.quantity, self.open_cost, self.realized = base
+
+    def put_away(self, count: int) -> list[L]:
+        """Let go of the first lines; the figures stay as they are.
+
+        Returns:
+            Those lines, in order.
+        """
+        gone, rest = self.lines[:count], self.lines[count:]
+        if not gone:
+            return gone
+        block = min(count // _EVERY, len(self._kept) - 1)
+        quantity, open_cost, total = self._kept[block]
+        for line in gone[block * _EVERY :]:
+            quantity, open_cost, realized = step(quantity, open_cost, line.quantity, line.value)
+            total = add(total, realized) if realized else total
+        self.base = (quantity, open_cost, total)
+        self.cold += count
+        self.edge = gone[-1].sort
+        self.lines, self._kept = rest, []
+        changed = self.refold()
+        assert not changed, "putting away changes nothing"
+        return gone
+
+    def bring_back(self, lines: list[L], base: State, edge: SortKey | None) -> None:
+        """Take the last lines that were put away back.
+
+        Args:
+            base: State before the first of them.
+            edge: Place of the line before that, ``None`` when there is none.
+        """
+        self.lines = lines + self.lines
+        self.cold -= len(lines)
+        self.base, self.edge, self._kept = base, edge, []
+        changed = self.refold()
+        assert not changed, "bringing back changes nothing"

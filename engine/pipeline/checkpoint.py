@@ -1,21 +1,31 @@
 """Checkpoints: the ledger's memory at one sequence, kept beside the journal so that a start replays only the tail.
 
-A checkpoint is taken under the ledger's lock and becomes valid only when ArcticDB holds everything up to its sequence;
-then the journal in front of it may go. Until that moment the former checkpoint and the longer journal stay.
+First what is settled is put away (``state.away``), a block at a time, so that what is left is small whatever the history is.
+The rest is taken under the ledger's lock and becomes valid only when ArcticDB holds everything up to its sequence; then the
+journal in front of the checkpoint *before* it may go: should this one turn out to be unreadable, that one still leads on.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.pipeline.keeper import BookKeeper
     from engine.pipeline.writer import StoreWriter
     from engine.ports import Clock
+    from engine.storage.history import History
     from engine.storage.journal import SqliteJournal
 
 log = logging.getLogger(__name__)
+
+_MOST_IN_MEMORY = 24_000
+"""Executions and orders beyond which the books' own thread puts some away between two slices, checkpoint or not."""
+_SLICE_S = 0.002
+_PAUSE_S = 0.0005
 
 
 class Checkpointer:
@@ -26,10 +36,11 @@ class Checkpointer:
         keeper: BookKeeper,
         writer: StoreWriter,
         journal: SqliteJournal,
+        history: History,
         clock: Clock,
         *,
         every_s: float = 60.0,
-        every_facts: int = 200_000,
+        every_facts: int = 50_000,
     ) -> None:
         """Wire the parts.
 
@@ -40,12 +51,34 @@ class Checkpointer:
         self._keeper = keeper
         self._writer = writer
         self._journal = journal
+        self._history = history
         self._clock = clock
         self._every_s = every_s
         self._every_facts = every_facts
         self._pending: tuple[int, bytes] | None = None
         self.last_seq = keeper.seq
         self._last_at = clock.monotonic()
+        self._steps: Iterator[int] | None = None
+        keeper.after_slice = self.keep_up
+
+    def keep_up(self) -> None:
+        """Put away for a moment when there is too much in memory; called in the books' thread, under its lock."""
+        ledger = self._keeper.ledger
+        if self._steps is None:
+            if ledger.in_memory <= _MOST_IN_MEMORY:
+                return
+            self._steps = ledger.put_away()
+        if not self._step(self._steps):
+            self._steps = None
+
+    @staticmethod
+    def _step(steps: Iterator[int]) -> bool:
+        """Put away for a moment; False at the end."""
+        end = time.perf_counter() + _SLICE_S
+        while next(steps, None) is not None:
+            if time.perf_counter() > end:
+                return True
+        return False
 
     def __call__(self) -> None:
         """Take a checkpoint when one is due, and make a taken one valid when the store has caught up."""
@@ -59,9 +92,20 @@ class Checkpointer:
         return new >= self._every_facts or (new > 0 and self._clock.monotonic() - self._last_at >= self._every_s)
 
     def take(self) -> None:
-        """Freeze the ledger's memory now."""
+        """Put away what is settled, and freeze the rest of the ledger's memory now."""
+        self.put_away()
         with self._keeper.lock:
             self._pending = (self._keeper.ledger.seq, self._keeper.ledger.dump())
+            self._history.turn()
+        self._history.flush()
+
+    def put_away(self) -> None:
+        """Let what is settled leave memory, in slices between which the books go on."""
+        steps, more = self._keeper.ledger.put_away(), True
+        while more:
+            with self._keeper.lock:
+                more = self._step(steps)
+            time.sleep(_PAUSE_S)
 
     def commit(self) -> None:
         """Write the taken checkpoint and let the journal in front of it go."""
@@ -69,7 +113,7 @@ class Checkpointer:
             return
         seq, blob = self._pending
         self._journal.checkpoint(seq, blob)
-        self._journal.prune(seq)
+        self._journal.prune(self.last_seq)
         self._pending = None
         self.last_seq = seq
         self._last_at = self._clock.monotonic()

@@ -77,6 +77,7 @@ class BookKeeper:
         self.failure: BaseException | None = None
         self.version = 0
         self.on_requests: Callable[[set[str]], None] = lambda _requests: None
+        self.after_slice: Callable[[], None] = lambda: None
         self.on_findings: Callable[[list[Finding]], None] = lambda _findings: None
 
     def start(self) -> None:
@@ -187,6 +188,7 @@ class BookKeeper:
             # The facts' own rows came first: `add` says that all up to here is there, and the writer takes at any moment.
             self._outbox.add(changes, group[position - 1][0])
             self.version += 1
+            self.after_slice()
         with self._applied:
             self._applied.notify_all()
         if changes.requests:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.core.records import FillRecord
     from engine.pipeline.outbox import Symbol
     from engine.ports import Store
+    from engine.storage.history import History
     from engine.storage.journal import SqliteJournal
 
 log = logging.getLogger(__name__)
@@ -49,11 +50,12 @@ class Recovered(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def recover(journal: SqliteJournal, store: Store, patterns: Mapping[str, str]) -> Recovered:
+def recover(journal: SqliteJournal, history: History, store: Store, patterns: Mapping[str, str]) -> Recovered:
     """Bring the ledger back.
 
     Args:
         journal: Opened; damage has already been set aside by it.
+        history: What was put away. It belongs to the checkpoint; without one it is emptied.
         store: The stored books.
         patterns: Strategy name -> pattern of its order references.
 
@@ -67,20 +69,21 @@ def recover(journal: SqliteJournal, store: Store, patterns: Mapping[str, str]) -
     found = journal.latest_checkpoint()
     if found is not None:
         try:
-            ledger = Ledger.load(found.blob, patterns=patterns)
+            ledger = Ledger.load(found.blob, patterns=patterns, archive=history)
         except ValueError as error:
             notes.append(f"the checkpoint at {found.seq} is not used ({error})")
         else:
             return Recovered(ledger, "checkpoint", tuple(notes))
+    history.clear()
+    ledger = Ledger(patterns=patterns, archive=history)
     first = journal.read(0, 1)
     if first and first[0][0] == 1:
-        return Recovered(Ledger(patterns=patterns), "journal", tuple(notes))
-    return _from_store(journal, store, patterns, notes)
+        return Recovered(ledger, "journal", tuple(notes))
+    return _from_store(journal, store, ledger, notes)
 
 
-def _from_store(journal: SqliteJournal, store: Store, patterns: Mapping[str, str], notes: list[str]) -> Recovered:
+def _from_store(journal: SqliteJournal, store: Store, ledger: Ledger, notes: list[str]) -> Recovered:
     stored = facts_from_store(store)
-    ledger = Ledger(patterns=patterns)
     if not stored:
         return Recovered(ledger, "new" if journal.head == 0 else "journal", tuple(notes))
     for seq, fact in stored:
@@ -196,10 +199,10 @@ def behind(ledger: Ledger, progress: Mapping[Symbol, int]) -> dict[Symbol, int]:
     Returns:
         Symbol -> sequence that the store still has (-1 for nothing); one more than necessary does no harm.
     """
-    newest: dict[Symbol, int] = {}
+    rows = ledger.newest_order_rows()
+    newest: dict[Symbol, int] = {("orders", strategy): rows.get(strategy, -1) for strategy in ledger.strategies()}
     for strategy in ledger.strategies():
         newest["fills", strategy] = max((p.seq for p in ledger.positions(strategy=strategy)), default=-1)
-        newest["orders", strategy] = max((o.seq for o in ledger.orders(strategy=strategy)), default=-1)
     return {symbol: progress.get(symbol, -1) for symbol, seq in newest.items() if progress.get(symbol, -1) < seq}
 
 
@@ -217,13 +220,11 @@ def refill(ledger: Ledger, lost: Mapping[Symbol, int]) -> Batch:
     for (library, symbol), have in lost.items():
         rows: list[object] = []
         if library == "fills":
-            for record in ledger.fills(strategy=symbol):
-                chain = ledger.chain(record.fill.account, split_exec_id(record.fill.exec_id)[0])
+            for chain in ledger.chains(symbol):
                 rows += [link for link in chain if link.seq > have and link.strategy == symbol]
             rows.sort(key=lambda r: r.seq)  # type: ignore[attr-defined]
         elif library == "orders":
-            for order in ledger.orders(strategy=symbol):
-                rows += [step for step in ledger.timeline(order.order_key) if step.seq > have]
+            rows += [step for step in ledger.timelines(symbol) if step.seq > have]
             rows.sort(key=lambda r: r.seq)  # type: ignore[attr-defined]
         elif library == "assignments":
             rows += [(ledger.seq, entry) for entry in _journal(ledger)]

@@ -24,6 +24,7 @@ from engine.pipeline.outbox import Batch, Outbox
 from engine.pipeline.recovery import behind, recover, refill
 from engine.pipeline.writer import StoreWriter
 from engine.storage import open_store
+from engine.storage.history import History
 from engine.storage.housekeeping import Housekeeper
 from engine.storage.journal import SqliteJournal
 from engine.storage.lock import StoreOwner, WriterLock
@@ -85,8 +86,10 @@ class BookRoom:
             self.owner = StoreOwner(self.store, clock) if settings.arctic_location.startswith("s3") else None
             self.journal = SqliteJournal(data / "journal.sqlite", clock=clock)
             opened.callback(self.journal.close)
-            found = recover(self.journal, self.store, settings.strategy_patterns())
-            self.notes = found.notes
+            self.history, wrong = History.open(data / "history.sqlite")
+            opened.callback(self.history.close)
+            found = recover(self.journal, self.history, self.store, settings.strategy_patterns())
+            self.notes = (wrong, *found.notes) if wrong else found.notes
             self.origin = found.origin
             self._wire(found.ledger)
             opened.pop_all()
@@ -128,7 +131,7 @@ class BookRoom:
             self.writer.stored_seq = 0  # nobody may take the store for complete before that is written
         self.writer.dirty |= set(ledger.strategies())
         self.intake = Intake(self.journal, self.keeper)
-        self.checkpointer = Checkpointer(self.keeper, self.writer, self.journal, self.clock)
+        self.checkpointer = Checkpointer(self.keeper, self.writer, self.journal, self.history, self.clock)
         self.housekeeper = Housekeeper(
             self.store,
             self.clock,
@@ -204,6 +207,7 @@ class BookRoom:
         else:
             log.error("ArcticDB did not take everything; the next start continues from the journal")
         self.journal.close()
+        self.history.close()
         self.store.close()
         self.lock_file.release()
         if trouble is not None:

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.core.events import Bust, Fill
 from engine.core.exact import ZERO
-from engine.core.ids import split_exec_id
+from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.state.booking import Booking, resort
 from engine.state.changes import Changes
 from engine.state.executions import Execution, Revision, superseded_record
@@ -167,6 +167,17 @@ class Amendments:
         execution.supersedes = execution.fill.exec_id
         self._booking.put_back(execution, changed, changes)
         self._progress.redo(execution, changes)
+
+
+def says_nothing_new(execution: Execution, fill: Fill, revision: int) -> bool:
+    """True when a sight of a known execution changes nothing at all: no claim, no content, no news."""
+    had, named = execution.fill, fill.strategy
+    return (
+        revision == execution.revision
+        and (named is None or named == UNASSIGNED or (execution.claimed and named == execution.base))
+        and (fill.quantity, fill.price, fill.instrument.con_id) == (had.quantity, had.price, had.instrument.con_id)
+        and not any(getattr(fill, name) and not getattr(had, name) for name in _LEARNT)
+    )
 
 
 def _completed(fill: Fill, had: Fill) -> Fill:

@@ -15,7 +15,7 @@ from engine.core.exact import ZERO, add, multiply
 from engine.core.ids import leg_exec_id, split_exec_id
 from engine.core.records import PositionRecord
 from engine.state.booking import Booking
-from engine.state.books import BookKey, Terms, position_record
+from engine.state.books import BookKey, Terms, last_time, position_record
 from engine.state.changes import Changes
 from engine.state.executions import Execution, Move, record_of
 
@@ -172,12 +172,19 @@ class Assignments:
         before = self._booking.shelf.record(book) if book is not None else None
         gone = {id(e) for e, sign in moved if sign < 0}
         come = [e for e, sign in moved if sign > 0]
+        fees: dict[str, Decimal] = {terms.instrument.currency: ZERO} if legs else {}
+        folded: Book[Line] = Book()
+        if book is not None and book.cold:
+            first = min(x.sort for x in (*legs, *come)) if legs or come else None
+            if first is not None and book.edge is not None and first < book.edge:
+                self._booking.shelf.recall(book, first)
+            folded.begin_from(book.base, book.cold, book.edge)
+            for currency, (total, _) in book.gone.items():
+                fees[currency] = add(fees.get(currency, ZERO), total)
         bearers = [e for e in (book.bearers() if book is not None else ()) if id(e) not in gone] + come
         lines = [*legs, *(Line(sort=e.sort, quantity=e.quantity, value=e.value) for e in bearers if e.counts)]
-        folded: Book[Line] = Book()
         for line in sorted(lines, key=lambda x: x.sort):
             folded.put(line)
-        fees: dict[str, Decimal] = {terms.instrument.currency: ZERO} if legs else {}
         for execution in bearers:
             if execution.commission is not None:
                 currency = execution.commission_currency
@@ -189,8 +196,8 @@ class Assignments:
             (folded.quantity, folded.open_cost, folded.realized),
             fees=fees,
             pending=sum(e.commission is None for e in bearers),
-            fills=len(folded.lines),
-            last=folded.lines[-1].sort[0] if folded.lines else None,
+            fills=folded.cold + len(folded.lines),
+            last=last_time(folded),
             seq=self._booking.seq,
         )
         return before, after

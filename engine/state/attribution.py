@@ -201,6 +201,22 @@ class Attribution:
             self.names.setdefault(rule.strategy, None)
             self._guessed.clear()
 
+    def put_away(self, account: str, perm_id: int) -> str | None:
+        """Let go of the claim on a permId; the strategy that held it."""
+        return self._by_perm.get(account, {}).pop(perm_id, None)
+
+    def put_order_away(self, client_id: int, order_id: int) -> list[Claim]:
+        """Let go of the claims on an order id."""
+        return self._by_order.get(client_id, {}).pop(order_id, [])
+
+    def bring_back(self, perms: list[tuple[str, int, str]], claims: list[tuple[int, int, list[Claim]]]) -> None:
+        """Take claims back that were put away."""
+        for account, perm_id, strategy in perms:
+            self._by_perm.setdefault(account, {}).setdefault(perm_id, strategy)
+        for client_id, order_id, found in claims:
+            orders = self._by_order.setdefault(client_id, {})
+            orders[order_id] = [*found, *orders.get(order_id, [])]
+
     def dump(
         self,
     ) -> tuple[list[str], list[RuleSet], dict[str, dict[int, str]], dict[int, dict[int, list[Claim]]], dict[str, str]]:

@@ -8,13 +8,13 @@ never rescales a book.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from engine.core.book import Book
+from engine.core.book import Book, L, SortKey
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import ONE, Instrument
 from engine.core.position import average
@@ -51,15 +51,22 @@ class Terms(msgspec.Struct, kw_only=True):
 
 
 class Holding(Book[Execution]):
-    """A book with its fees."""
+    """A book with its fees.
 
-    __slots__ = ("_paid", "key", "pending", "record", "seq", "voided")
+    Attributes:
+        block: Number of the newest block of lines that were put away, 0 for none; each block names the one below it.
+        gone: Part of the fees that belongs to those lines: currency -> (total, count).
+    """
+
+    __slots__ = ("_paid", "block", "gone", "key", "pending", "record", "seq", "voided")
 
     def __init__(self, key: BookKey) -> None:
         """Make an empty book of (strategy, account, con_id)."""
         super().__init__()
         self.key = key
         self._paid: dict[str, tuple[Decimal, int]] = {}
+        self.block = 0
+        self.gone: dict[str, tuple[Decimal, int]] = {}
         self.pending = 0
         self.voided: list[Execution] = []
         self.seq = 0
@@ -71,12 +78,17 @@ class Holding(Book[Execution]):
         if amount is None:
             self.pending += sign
             return
-        currency = execution.commission_currency
-        total, count = self._paid.get(currency, (ZERO, 0))
-        if count + sign:
-            self._paid[currency] = (add(total, amount) if sign > 0 else subtract(total, amount), count + sign)
-        else:
-            del self._paid[currency]
+        count_fee(self._paid, execution, amount, sign)
+
+    def account_gone(self, lines: list[Execution], sign: int) -> None:
+        """Note that lines were put away, or with ``sign`` -1 brought back."""
+        for line in lines:
+            assert line.commission is not None, "what waits for its fee is not put away"
+            count_fee(self.gone, line, line.commission, sign)
+
+    def paid_before(self, gone: dict[str, tuple[Decimal, int]]) -> None:
+        """Begin with the fees of what was put away before."""
+        self.gone, self._paid = dict(gone), dict(gone)
 
     @property
     def fees(self) -> dict[str, Decimal]:
@@ -89,16 +101,32 @@ class Holding(Book[Execution]):
         yield from sorted(self.voided, key=lambda execution: execution.sort)
 
 
+def count_fee(paid: dict[str, tuple[Decimal, int]], execution: Execution, amount: Decimal, sign: int) -> None:
+    """Add an execution's fee to, or with ``sign`` -1 take it from, currency -> (total, count)."""
+    currency = execution.commission_currency
+    total, count = paid.get(currency, (ZERO, 0))
+    if count + sign:
+        paid[currency] = (add(total, amount) if sign > 0 else subtract(total, amount), count + sign)
+    else:
+        del paid[currency]
+
+
+def _nothing_away(book: Holding, sort: SortKey | None) -> None:
+    raise AssertionError(f"{book.key} has lines away before {sort} and nobody brings them back")
+
+
 class Shelf:
     """Every book there is.
 
     Attributes:
         loose: Executions that are in no book (groups, legs that were taken back), by their first sequence.
+        recall: Brings lines that were put away back: all from a place on, or with ``None`` all.
         seq: Sequence of the fact being applied; set by the ledger.
     """
 
     def __init__(self) -> None:
         """Start without books."""
+        self.recall: Callable[[Holding, SortKey | None], None] = _nothing_away
         self.books: dict[BookKey, Holding] = {}
         self.loose: dict[int, Execution] = {}
         self.terms: dict[int, Terms] = {}
@@ -131,6 +159,8 @@ class Shelf:
         book.record = None
         book.charge(execution)
         if execution.state == "active":
+            if book.edge is not None and execution.sort < book.edge:
+                self.recall(book, execution.sort)
             return book.put(execution)
         book.voided.append(execution)
         return None
@@ -151,7 +181,7 @@ class Shelf:
             changed = book.take(execution)
         else:
             book.voided = [e for e in book.voided if e is not execution]
-        if not book.lines and not book.voided:
+        if not book.lines and not book.voided and not book.cold:
             del self.books[key]
         return changed
 
@@ -189,6 +219,8 @@ class Shelf:
             if same:
                 continue
             book.seq = self.seq
+            if book.cold:
+                self.recall(book, None)
             for execution in book.bearers():
                 _revalue(execution, terms)
                 touched.append(execution)
@@ -213,8 +245,8 @@ class Shelf:
                 (book.quantity, book.open_cost, book.realized),
                 fees=book.fees,
                 pending=book.pending,
-                fills=len(book.lines),
-                last=book.lines[-1].sort[0] if book.lines else None,
+                fills=book.cold + len(book.lines),
+                last=last_time(book),
                 seq=book.seq,
             )
         return book.record
@@ -226,6 +258,13 @@ class Shelf:
             if not self.terms[con_id].instrument.is_virtual_fx:
                 total[account, con_id] = add(total.get((account, con_id), ZERO), book.quantity)
         return total
+
+
+def last_time(book: Book[L]) -> datetime | None:
+    """Order time of a book's last line."""
+    if book.lines:
+        return book.lines[-1].sort[0]
+    return None if book.edge is None else book.edge[0]
 
 
 def _revalue(execution: Execution, terms: Terms) -> None:

@@ -7,10 +7,12 @@ fold is the same code over the same lines, the loaded ledger continues exactly a
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from engine.core.book import SortKey
 from engine.core.events import (
     AssignmentMade,
     AssignmentReversed,
@@ -26,6 +28,7 @@ from engine.core.events import (
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
 from engine.core.records import Finding
+from engine.ports import Archive
 from engine.state.assignments import Assignments
 from engine.state.attribution import Attribution, Claim
 from engine.state.booking import Booking
@@ -39,7 +42,9 @@ from engine.state.orders import Orders
 if TYPE_CHECKING:
     from engine.state.ledger import Ledger
 
-VERSION: Final = 1
+VERSION: Final = 2
+_READABLE: Final = (1, VERSION)
+"""Version 1 had everything in memory; what it lacks is empty."""
 
 
 class Parts(NamedTuple):
@@ -52,6 +57,18 @@ class Parts(NamedTuple):
     attribution: Attribution
     assignments: Assignments
     notes: Notes
+    archive: Archive | None
+
+
+class Past(msgspec.Struct, kw_only=True, array_like=True):
+    """What a book keeps of the lines that were put away; see ``core.book.Book`` and ``state.books.Holding``."""
+
+    key: tuple[str, str, int]
+    base: tuple[Decimal, Decimal, Decimal]
+    cold: int
+    edge: SortKey
+    block: int
+    gone: dict[str, tuple[Decimal, int]]
 
 
 class State(msgspec.Struct, kw_only=True, array_like=True):
@@ -84,6 +101,10 @@ class State(msgspec.Struct, kw_only=True, array_like=True):
     quarantine: list[Quarantined]
     connections: list[ConnectionSeen]
     audit: list[Audited]
+    past: list[Past] = []
+    newest_orders: dict[str, int] = {}
+    epoch: int = 0
+    blocks: int = 0
 
 
 def dump_state(parts: Parts) -> bytes:
@@ -119,6 +140,14 @@ def dump_state(parts: Parts) -> bytes:
             quarantine=list(parts.notes.quarantine.values()),
             connections=list(parts.notes.connections),
             audit=list(parts.notes.audit),
+            past=[
+                Past(key=key, base=b.base, cold=b.cold, edge=b.edge, block=b.block, gone=b.gone)
+                for key, b in booking.shelf.books.items()
+                if b.edge is not None
+            ],
+            newest_orders=parts.orders.newest,
+            epoch=parts.archive.epoch if parts.archive is not None else 0,
+            blocks=parts.archive.count if parts.archive is not None else 0,
         )
     )
 
@@ -135,6 +164,9 @@ def load_state(parts: Parts, blob: bytes) -> None:
     except msgspec.DecodeError as error:
         raise ValueError(f"not a checkpoint of the books: {error}") from error
     parts.ledger.seq, parts.ledger.at = state.seq, state.at
+    there = parts.archive.go_back(state.epoch) if parts.archive is not None else 0
+    if there != state.blocks:
+        raise ValueError(f"{state.blocks} blocks of the books' past belong to it, {there} are there")
     _books(parts.booking, state)
     _rest(parts, state)
 
@@ -142,7 +174,7 @@ def load_state(parts: Parts, blob: bytes) -> None:
 def _same_version(blob: bytes) -> None:
     """Look at the version alone: it stands right behind the head of the outer array, a small number in one byte."""
     at = 1 if blob[:1] and blob[0] & 0xF0 == 0x90 else 3
-    if len(blob) <= at or blob[at] != VERSION:
+    if len(blob) <= at or blob[at] not in _READABLE:
         raise ValueError(f"no checkpoint of version {VERSION}")
 
 
@@ -152,6 +184,12 @@ def _books(booking: Booking, state: State) -> None:
         booking.shelf.terms[terms.instrument.con_id] = terms
     for strategy, account, con_id, seq in state.books:
         booking.shelf.book(strategy, account, con_id).seq = seq
+    for past in state.past:
+        book = booking.shelf.books[past.key]
+        book.begin_from(past.base, past.cold, past.edge)
+        book.paid_before(past.gone)
+        book.block = past.block
+        booking.index.count += past.cold
     seen: dict[Instrument, Instrument] = {}
     for execution in state.executions:
         fill = execution.fill
@@ -176,6 +214,10 @@ def _rest(parts: Parts, state: State) -> None:
     booking, intake, assignments = parts.booking, parts.intake, parts.assignments
     for order in state.orders:
         parts.orders.add(order)
+        if order.timeline:
+            newest = parts.orders.newest
+            newest[order.strategy] = max(order.timeline[-1].seq, newest.get(order.strategy, 0))
+    parts.orders.newest.update(state.newest_orders)
     parts.orders.aliases().update(state.aliases)
     parts.attribution.load(state.names, state.rules, state.by_perm, state.by_order, state.by_ref)
     booking.findings.load(state.findings)

@@ -20,6 +20,11 @@ class Index:
         self._strays_by_order: dict[tuple[int, int], dict[int, Execution]] = {}
         self.count = 0
 
+    @property
+    def here(self) -> int:
+        """Number of roots that are not put away."""
+        return len(self._roots)
+
     def find(self, account: str, root: str) -> Execution | None:
         """The execution of that identity."""
         found = self._roots.get(root)
@@ -38,6 +43,13 @@ class Index:
         if isinstance(found, list):
             return next((e for e in found if e.commission is None and e.bears_fee), found[0])
         return found
+
+    def all_of(self, root: str) -> list[Execution]:
+        """Executions of a root, whatever their account."""
+        found = self._roots.get(root)
+        if isinstance(found, list):
+            return found
+        return [] if found is None else [found]
 
     def add(self, account: str, root: str, execution: Execution) -> None:
         """Index a new execution."""
@@ -60,8 +72,24 @@ class Index:
             del self._roots[root]
         self.count -= 1
 
+    def put_away(self, root: str, execution: Execution) -> None:
+        """Let go of an execution that is kept elsewhere; it still counts."""
+        found = self._roots[root]
+        if isinstance(found, list):
+            rest = [e for e in found if e is not execution]
+            self._roots[root] = rest[0] if len(rest) == 1 else rest
+        else:
+            del self._roots[root]
+
+    def bring_back(self, execution: Execution) -> None:
+        """Index an execution again that was put away."""
+        root = execution.root
+        found = [*self.all_of(root), execution]
+        found.sort(key=lambda e: e.sort[2])
+        self._roots[root] = found if len(found) > 1 else execution
+
     def all(self) -> Iterator[Execution]:
-        """In order of first sight of each root."""
+        """Those that are here, mostly in order of first sight of each root."""
         for found in self._roots.values():
             if isinstance(found, list):
                 yield from found

@@ -7,7 +7,7 @@ the same facts gives the same books and the same records. Not safe for several t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -32,15 +32,22 @@ from engine.core.events import (
 from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, Finding, OrderRecord, PositionRecord
+from engine.ports import Archive
 from engine.state import queries
 from engine.state.assignments import Assignments
 from engine.state.attribution import Attribution
+from engine.state.away import Away
 from engine.state.booking import Booking
 from engine.state.changes import Changes
 from engine.state.dump import Parts, dump_state, load_state
+from engine.state.executions import Execution
 from engine.state.intake import Intake
 from engine.state.notes import Notes
+from engine.state.order import Order
 from engine.state.orders import Orders
+from engine.state.putaway import Keep, PutAway
+
+EVERYDAY = Keep()
 
 
 class Ledger:
@@ -55,12 +62,19 @@ class Ledger:
         connections: Recent changes of the link; ``audit``: recent acts of operators.
     """
 
-    def __init__(self, *, patterns: Mapping[str, str] | None = None, fa_masters: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        patterns: Mapping[str, str] | None = None,
+        fa_masters: Iterable[str] = (),
+        archive: Archive | None = None,
+    ) -> None:
         """Start with empty books.
 
         Args:
             patterns: ``Settings.strategy_patterns()``.
             fa_masters: Accounts whose executions are repeated per sub-account, beside those that look like an advisor's.
+            archive: Where what is settled goes when :meth:`put_away` is called; without one everything stays in memory.
         """
         self.seq = 0
         self.at: datetime | None = None
@@ -71,6 +85,9 @@ class Ledger:
         self._attribution = Attribution(patterns or {})
         self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
         self._assignments = Assignments(self._booking)
+        self._away: Away | None = None
+        if archive is not None:
+            self._away = Away(archive, self._booking, self._orders, self._attribution, self._assignments)
         self._notes = notes = Notes()
         self.rates, self.bases = notes.rates, notes.bases
         self.break_notes, self.quarantine = notes.break_notes, notes.quarantine
@@ -111,8 +128,20 @@ class Ledger:
         self._booking.at = self._orders.at = self._findings.at = at
         if changes is None:
             changes = Changes()
-        self._handlers[type(fact)](fact, changes)
+        if self._away is None or not self._away.idle(fact):
+            self._handlers[type(fact)](fact, changes)
         return changes
+
+    def put_away(self, keep: Keep = EVERYDAY) -> Iterator[int]:
+        """Give what is settled to the archive, a block with each step; see ``state.putaway``.
+
+        The ledger may be used between two steps. Nothing that can be asked or told changes by it.
+
+        Yields:
+            How many executions or orders went.
+        """
+        if self._away is not None:
+            yield from PutAway(self._away, self._booking, self._orders, self._attribution).run(keep)
 
     # ------------------------------------------------------------------------------------------------------- facts
 
@@ -192,8 +221,12 @@ class Ledger:
 
     def fill(self, account: str, root: str) -> FillRecord | None:
         """The present state of an execution."""
-        execution = self._index.find(account, root)
+        execution = self._found(account, root)
         return queries.record(self._shelf, execution) if execution is not None else None
+
+    def _found(self, account: str, root: str) -> Execution | None:
+        execution = self._index.find(account, root)
+        return self._away.look(account, root) if execution is None and self._away is not None else execution
 
     def fills(self, strategy: str | None = None, since: datetime | None = None) -> list[FillRecord]:
         """The present state of every execution, in order of first sight.
@@ -201,7 +234,7 @@ class Ledger:
         Args:
             since: Only those that happened at or after this moment (place in the books' order).
         """
-        return queries.fills(self._shelf, self._index, strategy, since)
+        return queries.fills(self._shelf, self._index, self._away, strategy, since)
 
     def page(
         self, strategy: str | None = None, account: str | None = None, *, skip: int = 0, limit: int = 50
@@ -215,12 +248,16 @@ class Ledger:
         Returns:
             The page in falling place of the books' order, and how many executions there are.
         """
-        return queries.page(self._shelf, strategy, account, skip, limit)
+        return queries.page(self._shelf, self._away, strategy, account, skip, limit)
 
     def chain(self, account: str, root: str) -> list[FillRecord]:
         """Every revision of an execution, lowest first; the one that counts is the last."""
-        execution = self._index.find(account, root)
+        execution = self._found(account, root)
         return queries.chain(self._shelf, execution) if execution is not None else []
+
+    def chains(self, strategy: str) -> Iterator[list[FillRecord]]:
+        """:meth:`chain` of every execution of a strategy, in no order."""
+        return queries.chains(self._shelf, self._away, strategy)
 
     def chain_of(self, account: str, exec_id: str) -> list[FillRecord]:
         """:meth:`chain` of the execution that any of its ids names."""
@@ -228,7 +265,11 @@ class Ledger:
 
     def orders(self, strategy: str | None = None, *, open_only: bool = False) -> list[OrderRecord]:
         """The latest record of every order, in order of first sight."""
-        return queries.orders(self._orders, strategy, open_only=open_only)
+        return queries.orders(self._orders, self._away, strategy, open_only=open_only)
+
+    def newest_order_rows(self) -> dict[str, int]:
+        """Strategy -> sequence of the latest row that any of its orders made."""
+        return dict(self._orders.newest)
 
     def latest_orders(self) -> list[OrderRecord]:
         """Open orders and the latest few hundred of each strategy, in no order."""
@@ -236,13 +277,21 @@ class Ledger:
 
     def order(self, key: str) -> OrderRecord | None:
         """The latest record of one order."""
-        known = self._orders.get(key)
+        known = self._order_named(key)
         return self._orders.latest(known) if known is not None and known.timeline else None
 
     def timeline(self, key: str) -> list[OrderRecord]:
         """Every record of one order."""
-        known = self._orders.get(key)
+        known = self._order_named(key)
         return list(known.timeline) if known is not None else []
+
+    def timelines(self, strategy: str) -> Iterator[OrderRecord]:
+        """Every row of every order of a strategy, in no order."""
+        return queries.timelines(self._orders, self._away, strategy)
+
+    def _order_named(self, key: str) -> Order | None:
+        known = self._orders.get(key)
+        return self._away.order(key) if known is None and self._away is not None else known
 
     def assignments(self) -> list[AssignmentMade]:
         """The journal's entries, oldest first."""
@@ -260,6 +309,8 @@ class Ledger:
 
     def preview(self, assignment: AssignmentMade) -> list[tuple[PositionRecord | None, PositionRecord]]:
         """Books that an entry would touch, before and after; nothing is changed."""
+        if self._away is not None:
+            self._away.for_entry(assignment)
         return self._assignments.preview(assignment)
 
     def rules(self) -> list[RuleSet]:
@@ -298,23 +349,41 @@ class Ledger:
         """Number of executions known."""
         return self._index.count
 
+    @property
+    def in_memory(self) -> int:
+        """Number of executions and orders that are here and not put away, roughly."""
+        return self._index.here + len(self._orders.by_key)
+
     def dump(self) -> bytes:
         """The whole state, versioned; :meth:`load` continues from it identically."""
         return dump_state(self._parts())
 
     @classmethod
-    def load(cls, blob: bytes, *, patterns: Mapping[str, str] | None = None, fa_masters: Iterable[str] = ()) -> Ledger:
+    def load(
+        cls,
+        blob: bytes,
+        *,
+        patterns: Mapping[str, str] | None = None,
+        fa_masters: Iterable[str] = (),
+        archive: Archive | None = None,
+    ) -> Ledger:
         """Bring back what :meth:`dump` gave.
 
+        Args:
+            archive: With what was put away until then, no more and no less.
+
         Raises:
-            ValueError: It is of another version, or no dump.
+            ValueError: It is of another version, no dump, or the archive does not belong to it.
         """
-        ledger = cls(patterns=patterns, fa_masters=fa_masters)
+        ledger = cls(patterns=patterns, fa_masters=fa_masters, archive=archive)
         load_state(ledger._parts(), blob)
         return ledger
 
     def _parts(self) -> Parts:
-        return Parts(self, self._booking, self._intake, self._orders, self._attribution, self._assignments, self._notes)
+        archive = self._away.archive if self._away is not None else None
+        return Parts(
+            self, self._booking, self._intake, self._orders, self._attribution, self._assignments, self._notes, archive
+        )
 
     def check(self) -> None:
         """Assert the books' invariants: what is wrong here is wrong with us."""

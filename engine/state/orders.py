@@ -8,11 +8,12 @@ from what the execution says (R22).
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -27,6 +28,22 @@ MOST_SHOWN: Final = 200
 """Orders of a strategy that a page of the latest ones may ask for."""
 
 
+def first_row(order: Order) -> int:
+    """Sequence of an order's first row; one without a row is the latest."""
+    return order.timeline[0].seq if order.timeline else sys.maxsize
+
+
+K = TypeVar("K")
+
+
+def _leave(table: dict[K, list[Order]], key: K, order: Order) -> None:
+    rest = [other for other in table.get(key, ()) if other is not order]
+    if rest:
+        table[key] = rest
+    else:
+        table.pop(key, None)
+
+
 class Orders:
     """Every order.
 
@@ -34,12 +51,14 @@ class Orders:
         by_key: Key -> order.
         recent: Strategy -> its latest orders by first sight, and ``working``: what is open; for pages, which must not
             walk over a day's orders.
+        newest: Strategy -> sequence of its latest row.
         seq: Sequence of the fact being applied, ``at`` its recorded time; set by the ledger.
     """
 
     def __init__(self) -> None:
         """Start without orders."""
         self.by_key: dict[str, Order] = {}
+        self.newest: dict[str, int] = {}
         self._by_perm: dict[int, list[Order]] = {}
         self._by_client: dict[tuple[int, int], list[Order]] = {}
         self._aliases: dict[str, str] = {}
@@ -204,6 +223,7 @@ class Orders:
         )
         order.timeline.append(record)
         self._show(order, first=last is None or last.strategy != order.strategy)
+        self.newest[order.strategy] = self.seq
         return record
 
     def _show(self, order: Order, *, first: bool) -> None:
@@ -250,6 +270,32 @@ class Orders:
         self._join_groups(order)
         if order.timeline:
             self._show(order, first=True)
+
+    def latest_of_each(self, count: int) -> set[int]:
+        """Identities of the latest orders of each strategy; those before them are not shown among the latest any more."""
+        for strategy, shown in self.recent.items():
+            if count < len(shown):
+                self.recent[strategy] = deque(list(shown)[len(shown) - count :], maxlen=MOST_SHOWN)
+        return {id(order) for shown in self.recent.values() for order in shown}
+
+    def put_away(self, order: Order) -> None:
+        """Let go of an order that is kept elsewhere; one in a group stays."""
+        seen = order.seen
+        del self.by_key[order.key]
+        self.working.pop(id(order), None)
+        _leave(self._by_perm, seen.perm_id, order)
+        _leave(self._by_client, (seen.client_id, seen.order_id), order)
+
+    def bring_back(self, order: Order) -> None:
+        """Index an order again that was put away."""
+        self.add(order)
+        seen = order.seen
+        for found in (self._by_perm.get(seen.perm_id, []), self._by_client.get((seen.client_id, seen.order_id), [])):
+            found.sort(key=first_row)
+
+    def namesakes(self, client_id: int, order_id: int) -> int:
+        """How many orders share an order id."""
+        return len(self._by_client.get((client_id, order_id), ()))
 
     def _upgrade(self, order: Order) -> None:
         """Give the order the key that it deserves by now; once, since a permId never changes."""

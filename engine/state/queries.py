@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.records import FillRecord, OrderRecord
+from engine.state.away import Away
 from engine.state.booking import Booking
-from engine.state.books import Shelf
+from engine.state.books import Holding, Shelf
 from engine.state.executions import Execution, record_of, superseded_record
 from engine.state.index import Index
-from engine.state.orders import Orders
+from engine.state.orders import Orders, first_row
 
 _place: Final = attrgetter("sort")
+
+
+def _arrival(execution: Execution) -> tuple[int, int]:
+    """First sight: the fact's number, and of an assignment's legs their own."""
+    return execution.sort[2], execution.sort[1]
 
 
 def record(shelf: Shelf, execution: Execution) -> FillRecord:
@@ -27,17 +33,44 @@ def record(shelf: Shelf, execution: Execution) -> FillRecord:
     return record_of(execution, terms)
 
 
-def fills(shelf: Shelf, index: Index, strategy: str | None, since: datetime | None) -> list[FillRecord]:
+def fills(
+    shelf: Shelf, index: Index, away: Away | None, strategy: str | None, since: datetime | None
+) -> list[FillRecord]:
     """The present record of every execution that fits."""
-    return [
-        record(shelf, execution)
-        for execution in index.all()
+    found = [
+        execution
+        for execution in _executions(shelf, index, away, strategy, since)
         if (strategy is None or execution.strategy == strategy) and (since is None or execution.sort[0] >= since)
     ]
+    if away is not None:
+        found.sort(key=_arrival)
+    return [record(shelf, execution) for execution in found]
+
+
+def _executions(
+    shelf: Shelf, index: Index, away: Away | None, strategy: str | None, since: datetime | None
+) -> Iterator[Execution]:
+    yield from index.all()
+    if away is not None:
+        for key, book in shelf.books.items():
+            if book.cold and (strategy is None or key[0] == strategy):
+                yield from away.lines(book, since)
+
+
+def chains(shelf: Shelf, away: Away | None, strategy: str) -> Iterator[list[FillRecord]]:
+    """The chain of every execution of a strategy."""
+    for book in (book for key, book in shelf.books.items() if key[0] == strategy):
+        for execution in book.bearers():
+            yield chain(shelf, execution)
+        for execution in away.lines(book) if away is not None else ():
+            yield chain(shelf, execution)
+    for execution in shelf.loose.values():
+        if execution.strategy == strategy:
+            yield chain(shelf, execution)
 
 
 def page(
-    shelf: Shelf, strategy: str | None, account: str | None, skip: int, limit: int
+    shelf: Shelf, away: Away | None, strategy: str | None, account: str | None, skip: int, limit: int
 ) -> tuple[list[FillRecord], int]:
     """Executions newest first, without walking over all of them; see ``Ledger.page``."""
     books = [
@@ -54,10 +87,17 @@ def page(
     ]
     apart.sort(key=_place, reverse=True)
     # A book whose latest line is older than that of as many others as there are rows to come gives none of them.
-    newest = heapq.nlargest(skip + limit, (book for book in books if book.lines), key=lambda book: book.lines[-1].sort)
-    merged = heapq.merge(*(reversed(book.lines) for book in newest), apart, key=_place, reverse=True)
+    filled = [(book.lines[-1].sort if book.lines else book.edge, book) for book in books if book.lines or book.cold]
+    newest = heapq.nlargest(skip + limit, filled, key=itemgetter(0))
+    merged = heapq.merge(*(_backwards(book, away) for _, book in newest), apart, key=_place, reverse=True)
     found = [record(shelf, execution) for execution in islice(merged, skip, skip + limit)]
-    return found, sum(len(book.lines) for book in books) + len(apart)
+    return found, sum(book.cold + len(book.lines) for book in books) + len(apart)
+
+
+def _backwards(book: Holding, away: Away | None) -> Iterator[Execution]:
+    yield from reversed(book.lines)
+    if away is not None and book.cold:
+        yield from away.lines(book)
 
 
 def chain(shelf: Shelf, execution: Execution) -> list[FillRecord]:
@@ -71,9 +111,12 @@ def chain(shelf: Shelf, execution: Execution) -> list[FillRecord]:
     return rows
 
 
-def orders(book: Orders, strategy: str | None, *, open_only: bool) -> list[OrderRecord]:
+def orders(book: Orders, away: Away | None, strategy: str | None, *, open_only: bool) -> list[OrderRecord]:
     """The latest record of every order that fits."""
-    latest = [book.latest(order) for order in book.by_key.values() if order.timeline]
+    known = list(book.by_key.values())
+    if away is not None:
+        known = sorted(known if open_only else [*away.orders(), *known], key=first_row)
+    latest = [book.latest(order) for order in known if order.timeline]
     return [r for r in latest if (strategy is None or r.strategy == strategy) and (r.is_open or not open_only)]
 
 
@@ -83,6 +126,13 @@ def latest_orders(book: Orders) -> list[OrderRecord]:
     for newest in book.recent.values():
         shown |= {id(order): order for order in newest}
     return [book.latest(order) for order in shown.values()]
+
+
+def timelines(book: Orders, away: Away | None, strategy: str) -> Iterator[OrderRecord]:
+    """Every row of every order of a strategy."""
+    for order in [*(away.orders() if away is not None else ()), *book.by_key.values()]:
+        if order.strategy == strategy:
+            yield from order.timeline
 
 
 def fees_pending(booking: Booking, older_than: datetime) -> list[FillRecord]:
@@ -100,8 +150,9 @@ def check(shelf: Shelf, index: Index) -> None:
     for key, book in shelf.books.items():
         assert book.key == key, "a book is under its key"
         assert all(a.sort < b.sort for a, b in zip(book.lines, book.lines[1:], strict=False)), "lines are in order"
-        quantity = realized = cash = ZERO
-        fees: dict[str, Decimal] = {}
+        quantity, cost, realized = book.base
+        cash = subtract(realized, cost)
+        fees = {currency: total for currency, (total, _) in book.gone.items()}
         pending = 0
         for line in book.lines:
             assert line.counts, "only executions that count are lines"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -28,8 +29,10 @@ from engine.desk.timetravel import orders_as_of
 from engine.state.books import same_figures
 from engine.state.fold import fold
 from engine.state.ledger import Ledger
+from engine.state.putaway import Keep
 from tests.property.lost_journal import rebuilt
 from tests.property.naive import order_states, owners, recount
+from tests.unit.state.memory_archive import MemoryArchive
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 ACCOUNTS = ("DU1", "DU2")
@@ -65,13 +68,16 @@ def shown(orders):
     return {o.order_key: (o.strategy, o.state, o.is_open, o.filled, o.remaining, o.avg_fill_price) for o in orders}
 
 
+EVERYTHING = Keep(executions=0, lines=0, smallest=1, orders=0)
+
+
 class Books(RuleBasedStateMachine):
     sent = Bundle("sent")
     entries = Bundle("entries")
 
     def __init__(self):
         super().__init__()
-        self.ledger = Ledger()
+        self.ledger = self.fresh()
         self.facts = []
         self.records = []
         self.order_rows = []
@@ -79,7 +85,10 @@ class Books(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        self.ledger = Ledger()
+        self.ledger = self.fresh()
+
+    def fresh(self):
+        return Ledger()
 
     def apply(self, fact):
         seq = len(self.facts) + 1
@@ -277,10 +286,13 @@ class Books(RuleBasedStateMachine):
 
     # --------------------------------------------------------------------------------------------------- restarts
 
+    def loaded(self, ledger):
+        return Ledger.load(ledger.dump())
+
     @rule()
     def restart_from_a_checkpoint(self):
         before = self.ledger
-        self.ledger = Ledger.load(before.dump())
+        self.ledger = self.loaded(before)
         assert self.ledger.positions() == before.positions()
         assert self.ledger.fills() == before.fills()
         assert self.ledger.orders() == before.orders()
@@ -288,7 +300,7 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def restart_by_replay(self):
-        replayed, records = Ledger(), []
+        replayed, records = self.fresh(), []
         for seq, fact in self.facts:
             records += replayed.apply(seq, fact).fills
         assert replayed.positions() == self.ledger.positions()
@@ -347,10 +359,36 @@ class Books(RuleBasedStateMachine):
         alone = rebuilt(self.facts, self.records, self.order_rows)
         assert same_figures(alone.positions(), self.ledger.positions())
         assert where_each_is(alone) == where_each_is(self.ledger)
-        again = Ledger.load(self.ledger.dump())
+        again = self.loaded(self.ledger)
         assert same_figures(again.positions(), self.ledger.positions())
+
+
+class BooksWithAnArchive(Books):
+    """The same with what is settled put away at any moment, restarts included: nobody can tell the difference."""
+
+    def fresh(self):
+        self.archive = MemoryArchive()
+        return Ledger(archive=self.archive)
+
+    def loaded(self, ledger):
+        blob = ledger.dump()
+        self.archive.epoch += 1
+        for _ in ledger.put_away(EVERYTHING):  # done after the checkpoint, so lost with the process
+            pass
+        before, archive = ledger.dump(), copy.deepcopy(self.archive)
+        again = Ledger.load(blob, archive=archive)
+        assert Ledger.load(before, archive=self.archive).fills() == again.fills()
+        self.archive = archive
+        return again
+
+    @rule(keep=st.sampled_from((EVERYTHING, EVERYTHING, Keep(executions=0, lines=1, smallest=1, orders=1))))
+    def put_away(self, keep):
+        for _ in self.ledger.put_away(keep):
+            pass
 
 
 examples = os.environ.get("FILLBOOK_HYPOTHESIS_EXAMPLES")
 TestBooks = Books.TestCase
 TestBooks.settings = settings(max_examples=int(examples) if examples else 200, stateful_step_count=30)
+TestBooksWithAnArchive = BooksWithAnArchive.TestCase
+TestBooksWithAnArchive.settings = settings(max_examples=int(examples) if examples else 80, stateful_step_count=40)

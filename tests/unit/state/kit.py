@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -20,6 +21,8 @@ from engine.core.ids import UNASSIGNED
 from engine.core.instrument import BAG_CON_ID, Instrument
 from engine.state.fold import fold
 from engine.state.ledger import Ledger
+from engine.state.putaway import Keep
+from tests.unit.state.memory_archive import MemoryArchive
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 AAPL = Instrument(con_id=265598, symbol="AAPL", currency="USD")
@@ -46,9 +49,13 @@ def dec(value):
 class Desk:
     """A ledger, the facts it was given, and everything it handed out."""
 
+    keep = Keep(executions=0, lines=0, smallest=1, orders=0)
+    puts_away = False  # set by conftest: everything that is settled leaves memory after each fact
+
     def __init__(self, **kwargs):
         self.kwargs = kwargs
-        self.ledger = Ledger(**kwargs)
+        self.archive = MemoryArchive() if self.puts_away else None
+        self.ledger = Ledger(**kwargs, archive=self.archive)
         self.facts = []
         self.fills = []
         self.orders = []
@@ -62,8 +69,21 @@ class Desk:
         self.orders += changes.orders
         self.findings += changes.findings
         self.requests |= changes.requests
+        self.put_away()
         self.ledger.check()
         return changes
+
+    def put_away(self):
+        for _ in self.ledger.put_away(self.keep):
+            pass
+
+    def restarted(self, **kwargs):
+        """The ledger as a start from its dump finds it, with an archive of its own."""
+        archive = copy.deepcopy(self.archive)
+        ledger = Ledger.load(self.ledger.dump(), **{**self.kwargs, **kwargs}, archive=archive)
+        if archive is not None:
+            archive.epoch = self.archive.epoch  # the dumps of both are to be compared
+        return ledger
 
     @property
     def clock(self):

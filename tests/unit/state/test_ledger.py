@@ -80,7 +80,7 @@ def everything(ledger):
 
 def test_a_loaded_ledger_knows_everything_the_dumped_one_knew():
     desk = full_desk()
-    loaded = Ledger.load(desk.ledger.dump(), patterns={"ALPHA": ""})
+    loaded = desk.restarted(patterns={"ALPHA": ""})
     assert everything(loaded) == everything(desk.ledger)
     loaded.check()
     assert loaded.dump() == desk.ledger.dump()
@@ -88,7 +88,7 @@ def test_a_loaded_ledger_knows_everything_the_dumped_one_knew():
 
 def test_a_loaded_ledger_continues_as_the_dumped_one_does():
     desk = full_desk()
-    loaded = Ledger.load(desk.ledger.dump(), patterns={"ALPHA": ""})
+    loaded = desk.restarted(patterns={"ALPHA": ""})
     original = desk.ledger
     desk_facts = len(desk.facts)
     script = (
@@ -123,7 +123,7 @@ def test_restarting_three_times_keeps_every_count():
     counts = desk.ledger.execution_count
     ledger = desk.ledger
     for _ in range(3):
-        ledger = Ledger.load(ledger.dump())
+        ledger = Ledger.load(ledger.dump(), archive=desk.archive)
         for seq, fact in enumerate((f for f in desk.facts if type(f).__name__ == "Fill"), ledger.seq + 1):
             if fact.instrument.con_id:
                 ledger.apply(seq, fact)

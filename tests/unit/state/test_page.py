@@ -37,13 +37,14 @@ def test_pages_give_every_execution_once_newest_first():
 
 def test_pages_after_a_restart_are_those_of_before():
     desk = story()
-    again = type(desk.ledger).load(desk.ledger.dump())
+    again = desk.restarted()
     assert again.page(limit=100) == desk.ledger.page(limit=100)
 
 
 def test_the_latest_orders_are_all_open_ones_and_the_newest_of_each_strategy(monkeypatch):
     monkeypatch.setattr("engine.state.orders.MOST_SHOWN", 3)
     desk = Desk()
+    desk.keep = desk.keep._replace(orders=3)
     for number in range(1, 11):
         name = "BETA" if number <= 2 else "ALPHA"
         desk.order("Submitted", perm_id=number, strategy=name)
@@ -54,5 +55,5 @@ def test_the_latest_orders_are_all_open_ones_and_the_newest_of_each_strategy(mon
     assert {o.update.perm_id: o for o in shown} == {
         o.update.perm_id: o for o in desk.ledger.orders() if o.update.perm_id in {1, 2, 3, 4, 8, 9, 10}
     }
-    again = type(desk.ledger).load(desk.ledger.dump())
+    again = desk.restarted()
     assert sorted(again.latest_orders(), key=str) == sorted(shown, key=str)

@@ -1,0 +1,140 @@
+"""Choosing what leaves memory, and making blocks of it; see ``state.away`` for the idea.
+
+A book keeps its last lines here, and orders stay for a while after they are over: late statuses, fees and repeats are
+mostly about what has just happened. How many depends on how many books there are, so that the total stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from engine.core.ids import UNASSIGNED
+from engine.state.attribution import Attribution, Claim
+from engine.state.away import Away
+from engine.state.blocks import Closed, Lines, encode_block, execution_key, order_keys
+from engine.state.booking import Booking
+from engine.state.books import Holding
+from engine.state.order import Order
+from engine.state.orders import MOST_SHOWN, Orders
+
+_BLOCK: Final = 256
+
+
+class Keep(NamedTuple):
+    """How much stays in memory.
+
+    Attributes:
+        executions: About so many over all books; with fewer nothing is put away.
+        lines: Last lines of each book; fewer when there are many books.
+        smallest: Fewest lines worth a block; fewer when there are many books.
+        orders: Latest orders of each strategy.
+    """
+
+    executions: int = 5_000
+    lines: int = 16
+    smallest: int = 32
+    orders: int = MOST_SHOWN
+
+
+class PutAway:
+    """Puts away what is settled, a block at a time."""
+
+    def __init__(self, away: Away, booking: Booking, orders: Orders, attribution: Attribution) -> None:
+        """Wire the parts."""
+        self._away = away
+        self._archive = away.archive
+        self._booking = booking
+        self._orders = orders
+        self._attribution = attribution
+
+    def run(self, keep: Keep) -> Iterator[int]:
+        """Put away what may go.
+
+        The ledger may change between two steps: whoever steps holds its lock only meanwhile.
+
+        Yields:
+            After each block how many executions or orders went with it.
+        """
+        shelf = self._booking.shelf
+        self._away.forget_read()
+        if self._here() > keep.executions:
+            share = keep.executions // max(len(shelf.books), 1) // 2
+            lines, smallest = min(keep.lines, share), max(min(keep.smallest, share), 1)
+            for key in [key for key in shelf.books if key[0] != UNASSIGNED]:
+                while (book := shelf.books.get(key)) is not None:
+                    gone = self._block(book, lines, smallest)
+                    yield gone
+                    if not gone:
+                        break
+        yield from self._close(keep.orders)
+
+    def _here(self) -> int:
+        return sum(len(book.lines) for book in self._booking.shelf.books.values())
+
+    def _block(self, book: Holding, stay: int, smallest: int) -> int:
+        count, most = 0, min(len(book.lines) - stay, _BLOCK)
+        while count < most and book.lines[count].commission is not None:
+            count += 1
+        if count < smallest or count <= 0:
+            return 0
+        base, edge, below = book.base, book.edge, book.block
+        lines = book.put_away(count)
+        keys = []
+        for execution in lines:
+            root = execution.root
+            self._booking.index.put_away(root, execution)
+            keys.append(execution_key(root))
+            if execution.base == UNASSIGNED:
+                self._booking.index.unstray(execution)
+                keys += order_keys(execution.fill)  # who claims its order later, claims it
+        book.account_gone(lines, 1)
+        block = Lines(key=book.key, base=base, edge=edge, below=below, lines=lines)
+        book.block = self._archive.put("lines", encode_block(block), keys)
+        return count
+
+    def _close(self, stay: int) -> Iterator[int]:
+        former: dict[str, list[str]] = {}
+        for old, new in self._orders.aliases().items():
+            former.setdefault(new, []).append(old)
+        names = list(self._orders.by_key)
+        recent = self._orders.latest_of_each(stay)
+        for first in range(0, len(names), _BLOCK):
+            closed = Closed(orders=[], aliases=[], perms=[], claims=[])
+            keys: list[int] = []
+            for name in names[first : first + _BLOCK]:
+                order = self._orders.by_key.get(name)
+                if order is not None and id(order) not in recent and _is_over(order):
+                    self._take(order, former.get(name, []), closed, keys)
+            if closed.orders:
+                self._archive.put("orders", encode_block(closed), keys)
+            yield len(closed.orders)
+
+    def _take(self, order: Order, former: list[str], closed: Closed, keys: list[int]) -> None:
+        seen = order.seen
+        alone = self._orders.namesakes(seen.client_id, seen.order_id) == 1
+        self._orders.put_away(order)
+        closed.orders.append(order)
+        aliases = self._orders.aliases()
+        for old in former:
+            if aliases.pop(old, None) is not None:
+                closed.aliases.append((old, order.key))
+        for account in dict.fromkeys((seen.account, "")):
+            strategy = self._attribution.put_away(account, seen.perm_id) if seen.perm_id else None
+            if strategy is not None:
+                closed.perms.append((account, seen.perm_id, strategy))
+        if alone and seen.order_id > 0:
+            claims: list[Claim] = self._attribution.put_order_away(seen.client_id, seen.order_id)
+            if claims:
+                closed.claims.append((seen.client_id, seen.order_id, claims))
+        keys += order_keys(seen)
+
+
+def _is_over(order: Order) -> bool:
+    """True when an order is over, stands alone and can be found again."""
+    seen = order.seen
+    if not order.timeline or order.gaps or seen.oca_group or seen.parent_id > 0:
+        return False
+    if not seen.perm_id and seen.order_id <= 0:
+        return False
+    return not order.state()[1] and not order.timeline[-1].is_open

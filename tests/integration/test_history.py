@@ -1,0 +1,180 @@
+"""The archive of the books' past on disk, and starts that count on it."""
+
+import random
+import sqlite3
+
+import pytest
+
+from engine.clock import SystemClock
+from engine.core.events import Commission
+from engine.errors import HistoryDamaged
+from engine.pipeline.checkpoint import Checkpointer
+from engine.pipeline.room import BookRoom
+from engine.settings import Settings
+from engine.state.putaway import Keep
+from engine.storage.history import History
+from engine.storage.keys import Keys
+from tests.benchmarks.apart import facts, feed
+from tests.benchmarks.kit import assert_exact, expected
+
+EVERYTHING = Keep(executions=0, lines=0, smallest=1, orders=0)
+
+
+def checkpointed(history):
+    history.turn()
+    history.flush()
+    return history.epoch - 1
+
+
+def test_a_block_is_found_by_each_of_its_keys_before_and_after_a_checkpoint_and_a_restart(tmp_path):
+    history = History(tmp_path / "h.sqlite")
+    assert history.empty
+    numbers = {n: history.put("lines", b"block %d" % n, [n, n + 2**63, 7]) for n in range(100, 103)}
+    for _ in range(2):
+        assert [history.get(number) for number in numbers.values()] == [b"block 100", b"block 101", b"block 102"]
+        assert list(history.find(101)) == list(history.find(101 + 2**63)) == [numbers[101]]
+        assert sorted(history.find(7)) == sorted(numbers.values())
+        assert list(history.find(99)) == []
+        epoch = checkpointed(history)
+    history.close()
+    again = History(tmp_path / "h.sqlite")
+    assert again.go_back(epoch) == again.count == 3
+    assert list(again.find(101)) == [numbers[101]]
+    assert sorted(again.find(7)) == sorted(numbers.values())
+    assert again.get(numbers[102]) == b"block 102"
+    assert again.numbers("lines") == sorted(numbers.values())
+    assert again.numbers("orders") == []
+    again.close()
+
+
+def test_a_start_finds_the_archive_as_it_was_at_either_of_the_last_two_checkpoints(tmp_path):
+    path = tmp_path / "h.sqlite"
+    history = History(path)
+    first = history.put("lines", b"first", [1])
+    older = checkpointed(history)
+    history.drop(first)
+    second = history.put("lines", b"second", [2])
+    newer = checkpointed(history)
+    history.drop(second)
+    history.put("lines", b"third", [3])
+    history.flush()  # on disk, but no checkpoint counts on it
+    history.close()
+    for epoch, there in ((newer, {second: b"second"}), (older, {first: b"first"})):
+        again = History(path)
+        assert again.go_back(epoch) == 1
+        assert {n: again.get(n) for n in (first, second) if again.get(n) is not None} == there
+        again.close()
+
+
+def test_millions_of_keys_are_few_sorted_runs():
+    keys, chance, known = Keys(), random.Random(7), {}
+    for number in range(1, 60):
+        for _ in range(chance.randrange(1, 400)):
+            key = chance.randrange(2**64)
+            known[key] = number
+            keys.add(key, number)
+        keys.seal()
+        assert all(len(a[0]) > 2 * len(b[0]) for a, b in zip(keys.runs, keys.runs[1:], strict=False))
+    assert all(keys.find(key) == [number] for key, number in known.items())
+    assert not any(keys.find(chance.randrange(2**64)) for _ in range(1000))
+    again = Keys()
+    again.load(keys.runs)
+    assert all(again.find(key) == [number] for key, number in known.items())
+
+
+def test_a_damaged_block_is_told_and_not_given_out(tmp_path):
+    history = History(tmp_path / "h.sqlite")
+    number = history.put("lines", b"block", [1])
+    checkpointed(history)
+    with sqlite3.connect(tmp_path / "h.sqlite") as other:
+        other.execute("UPDATE blocks SET blob = x'00'")
+    other.close()
+    with pytest.raises(HistoryDamaged, match=f"block {number}"):
+        history.get(number)
+    history.close()
+
+
+# ------------------------------------------------------------------------------------------------------- whole rooms
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Checkpoints put everything away that is settled."""
+    real = Checkpointer.put_away
+
+    def all_of_it(self):
+        with self._keeper.lock:
+            for _ in self._keeper.ledger.put_away(EVERYTHING):
+                pass
+        real(self)
+
+    monkeypatch.setattr(Checkpointer, "put_away", all_of_it)
+
+
+def room_at(folder):
+    return BookRoom(Settings(data_dir=str(folder)), SystemClock())
+
+
+def fed(folder, first, count):
+    room = room_at(folder)
+    feed(room, first, count)
+    return room
+
+
+def test_books_continue_over_starts_with_all_of_their_past_put_away(tmp_path, small):
+    for turn in range(3):
+        room = fed(tmp_path, turn * 200, 200)
+        assert_exact(room, 0, (turn + 1) * 200)
+        room.close()
+    room = room_at(tmp_path)
+    assert (room.origin, room.notes) == ("checkpoint", ())
+    assert room.ledger.in_memory == 0
+    assert room.ledger.execution_count == 600
+    assert len(room.ledger.fills()) == len(room.ledger.orders()) == 600
+    feed(room, 100, 200)  # all of it again, through the front door
+    assert_exact(room, 0, 600)
+    late = next(iter(facts(50, 1)))[0].exec_id
+    room.intake.put([Commission(received_at=room.clock.now(), exec_id=late, amount=9, currency="EUR")]).result()
+    assert room.keeper.wait_applied(room.journal.head, 60)
+    assert room.ledger.chain_of("DU1", late)[-1].commission_currency == "EUR"
+    room.ledger.check()
+    room.close()
+
+
+@pytest.mark.parametrize("damage", ["gone", "rubble", "older"])
+def test_without_its_archive_a_checkpoint_is_not_believed_and_the_books_come_from_arcticdb(tmp_path, small, damage):
+    fed(tmp_path, 0, 300).close()
+    path = tmp_path / "history.sqlite"
+    before = path.read_bytes()
+    fed(tmp_path, 300, 100).close()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(before if damage == "older" else b"rubble" * 1000)
+    room = room_at(tmp_path)
+    assert room.origin == "store"
+    assert any("checkpoint" in note for note in room.notes)
+    assert_exact(room, 0, 400)
+    feed(room, 400, 50)
+    room.close()
+    room = room_at(tmp_path)
+    assert room.origin == "checkpoint"
+    assert_exact(room, 0, 450)
+    room.close()
+
+
+def test_a_store_that_was_lost_gets_all_of_the_past_back(tmp_path, small):
+    fed(tmp_path, 0, 300).close()
+    lost = tmp_path / "lost"
+    (tmp_path / "arctic").rename(lost)
+    room = room_at(tmp_path)
+    assert room.writer.wait_stored(room.keeper.seq, 60)
+    stored = {
+        symbol: room.store.read("fills", symbol, columns=["fill_id"])["fill_id"].nunique()
+        for symbol in room.store.symbols("fills")
+    }
+    assert sum(stored.values()) == 300
+    assert sum(len(room.store.read("orders", symbol)) for symbol in room.store.symbols("orders")) >= 300
+    assert_exact(room, 0, 300)
+    assert len(expected(0, 300)) == len(room.ledger.positions())
+    room.close()
