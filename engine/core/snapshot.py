@@ -3,6 +3,8 @@
 "No answer", "no positions" and "flat" are three different things: an account's picture is CONFIRMED (rows, time,
 connection epoch), where no row for an instrument means flat, or UNKNOWN (reason), which says nothing at all. Only a
 CONFIRMED picture may open or close a break (F124-F128, R3).
+
+They come by the hundred thousand and cannot form cycles, so the garbage collector does not look at them (``gc=False``).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import msgspec
 from engine.core.instrument import Instrument
 
 
-class BrokerPosition(msgspec.Struct, frozen=True, kw_only=True):
+class BrokerPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of the broker's answer.
 
     Attributes:
@@ -31,7 +33,7 @@ class BrokerPosition(msgspec.Struct, frozen=True, kw_only=True):
     broker_avg_cost: Decimal | None = None
 
 
-class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
+class Confirmed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A complete answer for one account.
 
     Attributes:
@@ -49,7 +51,7 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["confirmed"] = "confirmed"
 
 
-class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """No complete answer for one account, and why."""
 
     account: str
@@ -61,7 +63,7 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 AccountSnapshot = Confirmed | Unknown
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
+class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The broker's price of one instrument.
 
     Attributes:
@@ -75,7 +77,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class AccountValue(msgspec.Struct, frozen=True, kw_only=True):
+class AccountValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One account value of the broker, e.g. CashBalance in EUR. ``value`` is the broker's text."""
 
     account: str

@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
-from engine.core.records import FillRecord, OrderRecord, PositionRecord
+from engine.core.records import FillRecord, OrderRecord
 from engine.core.statement import OptionEvent
 from engine.desk.books import Books
 from engine.desk.picture import Lock, Picture, in_force_of, key_of
@@ -97,10 +97,7 @@ class _Gathered:
         for order in orders:
             if order.update.instrument is not None:
                 self.orders.setdefault((order.update.account, order.update.instrument.con_id), []).append(order)
-        self.books: dict[Key, list[PositionRecord]] = {}
-        for position in picture.positions:
-            # Every book of an option's underlying may matter, so all are kept; a dictionary of lists is cheap.
-            self.books.setdefault((position.account, position.instrument_key), []).append(position)
+        self._stocks: dict[tuple[str, str], Key] | None = None
         self.own_clients = frozenset(
             {settings.ib_client_id, *(r.fill.client_id for r in recent if r.strategy != UNASSIGNED)}
         )
@@ -139,8 +136,9 @@ class _Gathered:
         )
 
     def side(self, key: Key, difference: Difference | None) -> Side:
-        row = self.picture.comparison.broker.get(key)
-        held = self.picture.net.get(key, ZERO)
+        row = self.picture.comparison.row(key)
+        group = self.picture.group(key)
+        held = group.net
         reported = held if difference is None else difference.broker_quantity
         fills = self.fills.get(key, ())
         mark = self.marks.get(key)
@@ -153,7 +151,7 @@ class _Gathered:
             broker_quantity=reported,
             books_quantity=held if difference is None else difference.books_quantity,
             broker_avg_cost=None if row is None else row.broker_avg_cost,
-            books=tuple(self.books.get(key, ())),
+            books=group.records,
             mark=None if mark is None else mark.price,
             last_price=next((r.unit_price for r in reversed(list(fills)) if r.state == "active"), None),
             since=None if known is None or known.state == "closed" else known.first_seen,
@@ -166,11 +164,20 @@ class _Gathered:
         if instrument.under_con_id:
             key = (account, instrument.under_con_id)
             return self.side(key, self.picture.comparison.found.get(key))
-        for key in (*self.books, *self.picture.comparison.broker):
-            known = self.instrument_of(key[1]) if key[0] == account else None
-            if known is not None and known.sec_type == "STK" and known.symbol == instrument.symbol:
-                return self.side(key, self.picture.comparison.found.get(key))
-        return None
+        stock = self.stocks().get((account, instrument.symbol))
+        return None if stock is None else self.side(stock, self.picture.comparison.found.get(stock))
+
+    def stocks(self) -> dict[tuple[str, str], Key]:
+        """(account, symbol) -> the stock of that symbol that is held or quoted there; looked through once a run."""
+        if self._stocks is None:
+            self._stocks = {}
+            for holdings in (self.picture.groups, self.picture.comparison.broker):
+                for account, con_ids in holdings.items():
+                    for con_id in con_ids:
+                        known = self.instrument_of(con_id)
+                        if known is not None and known.sec_type == "STK":
+                            self._stocks.setdefault((account, known.symbol), (account, con_id))
+        return self._stocks
 
 
 def _by_key(records: Iterable[FillRecord]) -> dict[Key, list[FillRecord]]:

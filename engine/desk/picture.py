@@ -5,6 +5,7 @@ Copying is all that happens under the ledger's lock; comparing and explaining wo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -14,15 +15,16 @@ from typing import Final
 import msgspec
 
 from engine.core.events import AssignmentMade
+from engine.core.exact import ZERO, add, multiply, quotient, subtract
 from engine.core.ids import UNASSIGNED
-from engine.core.records import FillRecord, PositionRecord
+from engine.core.records import FillRecord
 from engine.core.snapshot import AccountSnapshot, Confirmed
 from engine.desk.books import Books
 from engine.ports import Broker
 from engine.recon.breaks import Circumstances, lag_sums
-from engine.recon.compare import Comparison, Key, compare
+from engine.recon.compare import Comparer, Comparison, Difference, Key, exclusion
+from engine.recon.grouped import Group, Grouping, Groups
 
-ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 Lock = AbstractContextManager[object]
 
@@ -32,73 +34,51 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         answers: The broker's, one per account.
-        positions: Every book, copied.
-        costs: Net open cost per key, instrument currency.
+        groups: Every book, by account and instrument.
         loose: Executions in UNASSIGNED, current state each; only where anything is unassigned.
         in_force: Ids of the assignments that the copied books contain.
     """
 
     answers: tuple[AccountSnapshot, ...]
-    positions: list[PositionRecord]
-    net: dict[Key, Decimal]
-    costs: dict[Key, Decimal]
+    groups: Groups
     comparison: Comparison
     loose: list[FillRecord]
     in_force: frozenset[str]
 
-
-def take_picture(books: Books, lock: Lock, answers: Sequence[AccountSnapshot], tolerance: Decimal) -> Picture:
-    """Copy the books under the lock, and compare the copy."""
-    with lock:
-        net = books.net()
-        positions = books.positions()
-        any_loose = any(p.quantity for p in books.positions(strategy=UNASSIGNED))
-        unowned = books.fills(strategy=UNASSIGNED) if any_loose else []
-        in_force = frozenset(a.assignment_id for a in in_force_of(books))
-    costs: dict[Key, Decimal] = {}
-    loose: dict[Key, Decimal] = {}
-    two_sided: set[Key] = set()
-    for record in positions:
-        key = (record.account, record.instrument_key)
-        cost = costs.get(key, ZERO)
-        if cost * record.open_cost < 0:
-            two_sided.add(key)
-        costs[key] = cost + record.open_cost
-        if record.strategy == UNASSIGNED and record.quantity:
-            loose[key] = record.quantity
-    comparison = compare(
-        net,
-        answers,
-        tolerance=tolerance,
-        instrument_of=books.instrument,
-        unassigned=loose,
-        open_costs={**costs, **_average_costs(positions, net, two_sided)} if two_sided else costs,
-    )
-    return Picture(
-        answers=tuple(answers),
-        positions=positions,
-        net=net,
-        costs=costs,
-        comparison=comparison,
-        loose=unowned,
-        in_force=in_force,
-    )
+    def group(self, key: Key) -> Group:
+        """The books of one key; an empty group when there are none."""
+        return self.groups.get(key[0], {}).get(key[1], _NO_BOOKS)
 
 
-def _average_costs(
-    positions: Iterable[PositionRecord], net: Mapping[Key, Decimal], keys: set[Key]
-) -> dict[Key, Decimal]:
-    """Net quantity at what the books paid on average, whatever their side, instrument currency.
+_NO_BOOKS: Final = Group()
 
-    Long and short books of one instrument net to a cost that nobody paid; this one has at least their price's unit.
-    """
-    gross: dict[Key, tuple[Decimal, Decimal]] = {}
-    for record in positions:
-        key = (record.account, record.instrument_key)
-        if key in keys:
-            size, paid = gross.get(key, (ZERO, ZERO))
-            gross[key] = (size + abs(record.quantity), paid + abs(record.open_cost))
-    return {key: paid / size * net.get(key, ZERO) for key, (size, paid) in gross.items() if size}
+
+def breathe() -> None:
+    """Let other threads go on: the loop waits for the interpreter no longer than a few hundred steps of our work."""
+    time.sleep(0)
+
+
+class PictureTaker:
+    """Copies the books under the lock, and compares the copy; remembers how the books were grouped."""
+
+    def __init__(self, books: Books, lock: Lock, tolerance: Decimal) -> None:
+        """Take the books and what counts as equal."""
+        self._books = books
+        self._lock = lock
+        self._grouping = Grouping()
+        self._comparer = Comparer(tolerance, books.instrument, breathe)
+
+    def take(self, answers: Sequence[AccountSnapshot]) -> Picture:
+        """Take a picture; one at a time, in a worker thread."""
+        books = self._books
+        with self._lock:
+            positions = books.positions()
+            any_loose = any(p.quantity for p in positions if p.strategy == UNASSIGNED)
+            unowned = books.fills(strategy=UNASSIGNED) if any_loose else []
+            in_force = frozenset(a.assignment_id for a in in_force_of(books))
+        groups = self._grouping.take(positions, breathe)
+        comparison = self._comparer.compare(groups, answers)
+        return Picture(answers=tuple(answers), groups=groups, comparison=comparison, loose=unowned, in_force=in_force)
 
 
 def in_force_of(books: Books) -> list[AssignmentMade]:
@@ -152,21 +132,20 @@ def key_of(record: FillRecord) -> Key:
 def valuer(books: Books, broker: Broker, picture: Picture) -> Callable[[Key, Decimal], tuple[Decimal | None, str]]:
     """How a break's quantity is valued in base currency: at the mark, else at broker's or our cost; else unknown."""
     marks = broker.marks()
-    rows = picture.comparison.broker
+    row_of = picture.comparison.row
 
     def unit_value(key: Key, multiplier: Decimal) -> Decimal | None:
         mark = marks.get(key)
         if mark is not None:
-            return mark.price * multiplier
-        row = rows.get(key)
+            return multiply(mark.price, multiplier)
+        row = row_of(key)
         if row is not None and row.broker_avg_cost is not None:
             return row.broker_avg_cost
-        held = picture.net.get(key)
-        cost = picture.costs.get(key)
-        return cost / held if held and cost else None
+        group = picture.group(key)
+        return quotient(group.cost, group.net) if group.net and group.cost else None
 
     def value(key: Key, quantity: Decimal) -> tuple[Decimal | None, str]:
-        row = rows.get(key)
+        row = row_of(key)
         instrument = row.instrument if row is not None else books.instrument(key[1])
         base = broker.base_currency(key[0]) or ""
         if instrument is None:
@@ -175,7 +154,7 @@ def valuer(books: Books, broker: Broker, picture: Picture) -> Callable[[Key, Dec
         rate = rate_of(broker, key[0], instrument.currency)
         if unit is None or rate is None:
             return None, base
-        return abs(quantity * unit * rate[0]), base
+        return abs(multiply(multiply(quantity, unit), rate[0])), base
 
     return value
 
@@ -196,9 +175,40 @@ def since_copied(books: Books, key: Key, in_force: frozenset[str]) -> Decimal:
     for name, entry in now.items():
         counts, counted = name not in undone, name in in_force
         if counts != counted:
-            net = sum((leg.quantity for leg in entry.legs), ZERO)
-            total += net if counts else -net
+            for leg in entry.legs:
+                total = add(total, leg.quantity) if counts else subtract(total, leg.quantity)
     return total
+
+
+def difference_now(books: Books, lock: Lock, picture: Picture, key: Key, tolerance: Decimal) -> Difference:
+    """What differs in one key, by the picture and the assignments since it was taken."""
+    row = picture.comparison.row(key)
+    with lock:
+        moved = since_copied(books, key, picture.in_force)
+        loose = books.position(UNASSIGNED, *key)
+        instrument = row.instrument if row is not None else books.instrument(key[1])
+    held = picture.group(key).net
+    reported = ZERO if row is None else row.quantity
+    if exclusion(key[0], instrument):
+        reported = held  # classified, not compared: nothing can differ
+    now_held = add(held, moved)
+    return Difference(
+        account=key[0],
+        con_id=key[1],
+        instrument=instrument,
+        kind="difference" if abs(subtract(reported, now_held)) > tolerance else "unassigned",
+        broker_quantity=reported,
+        books_quantity=now_held,
+        unassigned=ZERO if loose is None else loose.quantity,
+        broker_avg_cost=None if row is None else row.broker_avg_cost,
+    )
+
+
+def let_go(answers: list[AccountSnapshot]) -> None:
+    """Free the rows of former answers account by account: a hundred thousand in one go would hold the interpreter."""
+    while answers:
+        answers.pop()
+        breathe()
 
 
 def unknown_accounts(answers: Iterable[AccountSnapshot]) -> Mapping[str, str]:

@@ -15,20 +15,29 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 from engine.core.snapshot import AccountSnapshot, Confirmed, Unknown
 from engine.desk.books import Books
 from engine.desk.evidence import explain_breaks
-from engine.desk.picture import Lock, Picture, circumstances, rate_of, since_copied, take_picture, unknown_accounts
+from engine.desk.picture import (
+    Lock,
+    Picture,
+    PictureTaker,
+    breathe,
+    circumstances,
+    difference_now,
+    let_go,
+    rate_of,
+    unknown_accounts,
+)
 from engine.desk.rows import ReconcileResult, RunStore, StoreRows
 from engine.errors import BrokerError, BrokerUnavailable
 from engine.ports import Broker, Clock
 from engine.recon.breaks import Break, BreakBook, BreakChange, Policy
 from engine.recon.calendar import region_of, reset_window
 from engine.recon.cause import Explanation
-from engine.recon.compare import Difference, Key, exclusion
+from engine.recon.compare import Difference, Key
 from engine.recon.evidence import StatementItem
 from engine.recon.row import Valuation
 from engine.recon.softlock import Lockout, lockouts
@@ -89,6 +98,7 @@ class Reconciler:
         self._current: asyncio.Task[ReconcileResult] | None = None
         self._next: asyncio.Task[ReconcileResult] | None = None
         self._behind: asyncio.Future[ReconcileResult] | None = None
+        self._taker = PictureTaker(ledger, lock, settings.tolerance_quantity)
         self._table = ReconciledTable()
         self._counter = 0
         self._patient_until = 0.0
@@ -125,26 +135,8 @@ class Reconciler:
         if known is None:
             return None
         answer, picture = known
-        key = (account, con_id)
-        row = picture.comparison.broker.get(key)
-        with self._lock:
-            moved = since_copied(self._ledger, key, picture.in_force)
-            loose = self._ledger.position("UNASSIGNED", account, con_id)
-            instrument = row.instrument if row is not None else self._ledger.instrument(con_id)
-        held = picture.net.get(key, _zero())
-        reported = _zero() if row is None else row.quantity
-        if exclusion(account, instrument):
-            reported = held  # classified, not compared: nothing can differ
-        books = held + moved
-        difference = Difference(
-            account=account,
-            con_id=con_id,
-            instrument=instrument,
-            kind="difference" if abs(reported - books) > self._settings.tolerance_quantity else "unassigned",
-            broker_quantity=reported,
-            books_quantity=books,
-            unassigned=_zero() if loose is None else loose.quantity,
-            broker_avg_cost=None if row is None else row.broker_avg_cost,
+        difference = difference_now(
+            self._ledger, self._lock, picture, (account, con_id), self._settings.tolerance_quantity
         )
         return answer, difference
 
@@ -249,8 +241,7 @@ class Reconciler:
                 ago: while trading is heavy every picture shows fills that are on their way, and a day's executions may
                 be a hundred thousand.
         """
-        tolerance = self._settings.tolerance_quantity
-        picture = await asyncio.to_thread(take_picture, self._ledger, self._lock, answers, tolerance)
+        picture = await asyncio.to_thread(self._taker.take, answers)
         news = [d for d in picture.comparison.found.values() if self._is_news(d)]
         if not news:
             return picture, []
@@ -266,7 +257,7 @@ class Reconciler:
             return picture, [f"executions could not be asked for again: {error}"]
         if self._drain is not None:
             await self._drain()
-        return await asyncio.to_thread(take_picture, self._ledger, self._lock, answers, tolerance), []
+        return await asyncio.to_thread(self._taker.take, answers), []
 
     def _is_news(self, seen: Difference) -> bool:
         if seen.kind != "difference":
@@ -292,14 +283,11 @@ class Reconciler:
         self._book, changes = self._book.step(now, picture.comparison.found, picture.answers, about, self._policy)
         changes += self._explained(picture, now)
         self._book = self._noted()
-        self._picture = picture
-        for answer in picture.answers:
-            if isinstance(answer, Confirmed):
-                self._good[answer.account] = (answer, picture)
+        self._keep(picture)
         table = self._table.build(
             run_id=run_id,
             at=now,
-            positions=picture.positions,
+            groups=picture.groups,
             comparison=picture.comparison,
             answers=picture.answers,
             breaks=self._book.breaks,
@@ -309,8 +297,20 @@ class Reconciler:
                 rate=lambda account, currency: rate_of(self._broker, account, currency),
                 base=self._broker.base_currency,
             ),
+            breathe=breathe,
         )
         return table, changes
+
+    def _keep(self, picture: Picture) -> None:
+        former = self._picture
+        self._picture = picture
+        for answer in picture.answers:
+            if isinstance(answer, Confirmed):
+                self._good[answer.account] = (answer, picture)
+        if former is not None:
+            going = list(former.answers)
+            del former
+            let_go(going)
 
     def _explained(self, picture: Picture, now: datetime) -> list[BreakChange]:
         opened = [b for b in self._book.breaks.values() if b.is_open]
@@ -382,7 +382,3 @@ def _retrieve(task: asyncio.Future[ReconcileResult]) -> None:
 
 def _since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
-
-
-def _zero() -> Decimal:
-    return Decimal(0)

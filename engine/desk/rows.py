@@ -14,10 +14,10 @@ import msgspec
 from engine.core.snapshot import AccountSnapshot, Confirmed
 from engine.recon.breaks import Break, BreakChange
 from engine.recon.compare import Excluded
-from engine.recon.table import Built
+from engine.recon.table import Built, TableColumns
 
 Columns = dict[str, list[Any]]
-StoreRows = Callable[[str, str, Columns, list[datetime]], object]
+StoreRows = Callable[[str, str, Mapping[str, list[Any]], list[datetime]], object]
 """``(library, symbol, columns, recorded_at of each row)``; appends, or replaces when the symbol is a snapshot."""
 
 
@@ -43,7 +43,7 @@ class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     status: str
     square: bool
-    columns: Columns
+    columns: TableColumns
     breaks: tuple[Break, ...]
     settling: int
     accounts: int
@@ -82,10 +82,10 @@ class RunStore:
         await self.changes(result.changes, result.run_id)
         for number, (account, symbol) in enumerate(table.changed):
             columns = table.symbol_columns(account, symbol)
-            await self._put("portfolio", f"{account}/{symbol}", columns, [result.at] * len(columns["qty"]))
+            await self._put("portfolio", f"{account}/{symbol}", columns, [result.at] * columns.count)
             if number % _BREATH == 0:
                 await asyncio.sleep(0)  # a first run may have many thousand symbols to hand over
-        await self._put("portfolio", "aggregated", result.columns, [result.at] * len(result.columns["qty"]))
+        await self._put("portfolio", "aggregated", result.columns, [result.at] * result.columns.count)
 
     async def run(
         self,
@@ -118,7 +118,7 @@ class RunStore:
         if changes:
             await self._put("reconciliations", "breaks", break_columns(changes, run_id), [c.at for c in changes])
 
-    async def _put(self, library: str, symbol: str, columns: Columns, index: list[datetime]) -> None:
+    async def _put(self, library: str, symbol: str, columns: Mapping[str, list[Any]], index: list[datetime]) -> None:
         if self._store_rows is None:
             return
         outcome: Any = self._store_rows(library, symbol, columns, index)

@@ -7,7 +7,9 @@ is dropped is only history of looking, never a fact, and the count of it is show
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,10 @@ if TYPE_CHECKING:
 
     from engine.ports import Clock, Store
 
-_LIMIT = 5_000
+_LIMIT = 200_000
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One table to append or, for a snapshot symbol, to write."""
 
     library: str
@@ -32,6 +34,11 @@ class Frame(msgspec.Struct, frozen=True):
     columns: Mapping[str, Sequence[Any]]
     index: Sequence[datetime]
     number: int
+
+    @property
+    def numbered(self) -> Mapping[str, Sequence[Any]]:
+        """The columns with the table's number."""
+        return {**self.columns, "seq": [self.number] * len(self.index)}
 
 
 class FrameQueue:
@@ -53,9 +60,7 @@ class FrameQueue:
             return
         with self._lock:
             self._number = max(self._number + 1, int(self._clock.now().timestamp() * 1_000_000))
-            numbered = dict(columns)
-            numbered["seq"] = [self._number] * len(index)
-            frame = Frame(library, symbol, numbered, index, self._number)
+            frame = Frame(library, symbol, columns, index, self._number)
             if snapshot:
                 self._snapshots[library, symbol] = frame
                 return
@@ -64,23 +69,33 @@ class FrameQueue:
                 self._frames.popleft()
                 self.dropped += 1
 
-    def flush(self, store: Store) -> None:
-        """Store everything; what is refused stays.
+    def flush(self, store: Store, *, within_s: float = math.inf) -> bool:
+        """Store what waits; what is refused stays.
+
+        Args:
+            within_s: Stop after so long, so that fills do not wait behind the first table of a very large account.
+
+        Returns:
+            True when everything is stored.
 
         Raises:
             StoreUnavailable: The store refused; the rest is kept.
         """
+        end = time.monotonic() + within_s
         while self._frames:
+            if time.monotonic() > end:
+                return False
             frame = self._frames[0]
-            store.append(frame.library, frame.symbol, frame.columns, frame.index, frame.number)
+            store.append(frame.library, frame.symbol, frame.numbered, frame.index, frame.number)
             with self._lock:
                 if self._frames and self._frames[0] is frame:
                     self._frames.popleft()
         for key, frame in list(self._snapshots.items()):
-            store.write(frame.library, frame.symbol, frame.columns, frame.index, frame.number)
+            store.write(frame.library, frame.symbol, frame.numbered, frame.index, frame.number)
             with self._lock:
                 if self._snapshots.get(key) is frame:
                     del self._snapshots[key]
+        return True
 
     def __len__(self) -> int:
         """Tables waiting."""

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 Columns = tuple["dict[str, Any]", "Index"]
 _BACKOFF_MAX_S = 5.0
 _POSITIONS_EVERY_S = 0.25
+_FRAMES_S = 0.5
 _RECORDS = frozenset({"fills", "orders"})
 _REFILLED = frozenset({"fills", "orders", "assignments", "facts"})
 
@@ -179,7 +180,8 @@ class StoreWriter:
             if self.dirty and (final or started - self._positions_at >= _POSITIONS_EVERY_S):
                 self._store_positions(max(batch.seq, self.stored_seq))  # a batch of nothing has no number
                 self._positions_at = started
-            self._frames.flush(self._store)
+            if not self._frames.flush(self._store, within_s=_FRAMES_S):
+                self._outbox.waiting.set()
         except StorageError as error:
             self._note_trouble(error)
             self._outbox.give_back(batch)

@@ -29,11 +29,23 @@ from typing import Final, Literal
 
 import msgspec
 
+from engine.core.exact import add, multiply, quotient, subtract
 from engine.core.instrument import BAG_CON_ID, Instrument
 from engine.core.snapshot import AccountSnapshot, BrokerPosition, Confirmed
+from engine.recon.grouped import STEPS, Breathe, Group, Groups, Key, groups_from, no_breath
 
-Key = tuple[str, int]
-"""(account, con_id)."""
+__all__ = [
+    "Comparer",
+    "Comparison",
+    "Difference",
+    "Excluded",
+    "Key",
+    "compare",
+    "compare_groups",
+    "exclusion",
+    "is_advisor_account",
+    "unit_mismatch",
+]
 
 DifferenceKind = Literal["difference", "unassigned", "cost"]
 
@@ -41,11 +53,14 @@ ZERO: Final = Decimal(0)
 _ADVISOR: Final = re.compile(r"^D?F\d+A?$|^D?[A-Z]+\d+A$")
 _NOT_COMPARED: Final = frozenset({"CASH", "BAG"})
 _UNIT_RATIO: Final = Decimal(100)
+_UNIT_SHARE: Final = Decimal("0.01")
+_NOTHING: Final = Group()
+_NO_BOOKS: Final[Mapping[int, Group]] = {}
 _RATIO_LOW: Final = Decimal("0.8")
 _RATIO_HIGH: Final = Decimal("1.25")
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class Difference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One (account, con_id) that needs attention at one comparison.
 
     Attributes:
@@ -71,15 +86,15 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def difference(self) -> Decimal:
         """Broker minus all books."""
-        return self.broker_quantity - self.books_quantity
+        return subtract(self.broker_quantity, self.books_quantity)
 
     @property
     def quantity(self) -> Decimal:
         """Broker minus strategies: what can be assigned."""
-        return self.unassigned + self.difference
+        return add(self.unassigned, self.difference)
 
 
-class Excluded(msgspec.Struct, frozen=True, kw_only=True):
+class Excluded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A row that is classified, not compared, and why."""
 
     account: str
@@ -93,14 +108,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         found: Only what needs attention; an instrument of a compared account that is not here is square.
-        broker: The broker's rows that were compared, flat ones included when reported.
+        broker: account -> con_id -> the broker's row that was compared, flat ones included when reported.
         compared: Number of (account, con_id) compared.
     """
 
     found: dict[Key, Difference]
-    broker: dict[Key, BrokerPosition]
+    broker: dict[str, dict[int, BrokerPosition]]
     excluded: tuple[Excluded, ...]
     compared: int
+
+    def row(self, key: Key) -> BrokerPosition | None:
+        """The broker's row of one key, ``None`` when its answer has none."""
+        rows = self.broker.get(key[0])
+        return None if rows is None else rows.get(key[1])
 
 
 def exclusion(account: str, instrument: Instrument | None) -> str:
@@ -131,90 +151,142 @@ def compare(
     unassigned: Mapping[Key, Decimal] | None = None,
     open_costs: Mapping[Key, Decimal] | None = None,
 ) -> Comparison:
-    """Compare the books with the broker's answers.
+    """Compare sums of the books with the broker's answers; see :func:`compare_groups`.
 
     Args:
         net: Signed quantity per (account, con_id) over all books, UNASSIGNED included.
-        snapshots: One answer per account; UNKNOWN ones are passed over.
-        tolerance: Largest absolute difference in quantity that counts as equal.
-        instrument_of: What the books know of a ``con_id``, for rows that the broker does not have.
         unassigned: Signed quantity of UNASSIGNED per key; absent means 0.
         open_costs: Signed open cost per key over all books (instrument currency, multiplier included), to find a
             price-unit mismatch; ``None`` leaves costs alone.
-
-    Returns:
-        Differences in the order of accounts and rows; linear in the number of rows.
     """
-    by_account: dict[str, dict[int, Decimal]] = {}
-    for (account, con_id), quantity in net.items():
-        by_account.setdefault(account, {})[con_id] = quantity
-    work = _Work(tolerance, instrument_of, unassigned or {}, open_costs)
-    for snapshot in snapshots:
-        if isinstance(snapshot, Confirmed):
-            work.account(snapshot, by_account.get(snapshot.account, {}))
-    return Comparison(found=work.found, broker=work.broker, excluded=tuple(work.excluded), compared=work.compared)
+    groups = groups_from(net, unassigned, open_costs)
+    return compare_groups(groups, snapshots, tolerance=tolerance, instrument_of=instrument_of)
+
+
+def compare_groups(
+    groups: Groups,
+    snapshots: Iterable[AccountSnapshot],
+    *,
+    tolerance: Decimal = ZERO,
+    instrument_of: Callable[[int], Instrument | None] = lambda _: None,
+) -> Comparison:
+    """Compare the books with the broker's answers, without any memory; see :class:`Comparer`."""
+    return Comparer(tolerance, instrument_of).compare(groups, snapshots)
+
+
+class Comparer:
+    """Compares the books with the broker's answers; an account of which neither side changed is not compared again."""
+
+    def __init__(
+        self, tolerance: Decimal, instrument_of: Callable[[int], Instrument | None], breathe: Breathe = no_breath
+    ) -> None:
+        """Nothing is compared yet.
+
+        Args:
+            tolerance: Largest absolute difference in quantity that counts as equal.
+            instrument_of: What the books know of a ``con_id``, for rows that the broker does not have.
+            breathe: See :data:`engine.recon.grouped.Breathe`.
+        """
+        self._tolerance = tolerance
+        self._instrument_of = instrument_of
+        self._breathe = breathe
+        self._known: dict[str, _Work] = {}
+
+    def compare(self, groups: Groups, snapshots: Iterable[AccountSnapshot]) -> Comparison:
+        """Compare.
+
+        Args:
+            groups: Every book, by account and instrument; the same mapping for an account whose books did not change.
+            snapshots: One answer per account; UNKNOWN ones are passed over.
+
+        Returns:
+            Differences in the order of accounts and rows; linear in the number of rows.
+        """
+        found: dict[Key, Difference] = {}
+        broker: dict[str, dict[int, BrokerPosition]] = {}
+        excluded: list[Excluded] = []
+        compared = 0
+        for snapshot in snapshots:
+            if not isinstance(snapshot, Confirmed):
+                continue
+            books = groups.get(snapshot.account, _NO_BOOKS)
+            work = self._known.get(snapshot.account)
+            if work is None or work.books is not books or work.snapshot.rows != snapshot.rows:
+                work = _Work(snapshot, books, self._tolerance, self._instrument_of)
+                work.run(self._breathe)
+                self._known[snapshot.account] = work
+            found |= work.found
+            broker[snapshot.account] = work.broker
+            excluded += work.excluded
+            compared += work.compared
+        return Comparison(found=found, broker=broker, excluded=tuple(excluded), compared=compared)
 
 
 class _Work:
-    """One comparison in progress. The loops are written for speed: a hundred thousand rows in well under a second."""
+    """One account's comparison. The loops are written for speed: a hundred thousand rows in well under a second."""
 
     def __init__(
         self,
+        snapshot: Confirmed,
+        books: Mapping[int, Group],
         tolerance: Decimal,
         instrument_of: Callable[[int], Instrument | None],
-        unassigned: Mapping[Key, Decimal],
-        open_costs: Mapping[Key, Decimal] | None,
     ) -> None:
+        self.snapshot = snapshot
+        self.books = books
         self.tolerance = tolerance
         self.instrument_of = instrument_of
-        self.unassigned = unassigned
-        self.open_costs = open_costs
         self.found: dict[Key, Difference] = {}
-        self.broker: dict[Key, BrokerPosition] = {}
+        self.broker: dict[int, BrokerPosition] = {}
         self.excluded: list[Excluded] = []
         self.compared = 0
 
-    def account(self, snapshot: Confirmed, books: Mapping[int, Decimal]) -> None:
-        """Compare one account: the broker's rows, then what only the books have."""
+    def run(self, breathe: Breathe) -> None:
+        """Compare the broker's rows, then what only the books have."""
         # The last row of a con_id wins: live updates are appended to the answer (F119).
-        rows = {row.instrument.con_id: row for row in snapshot.rows}
-        account = snapshot.account
+        rows = {row.instrument.con_id: row for row in self.snapshot.rows}
+        account, books = self.snapshot.account, self.books
         if is_advisor_account(account):
             for row in rows.values():
                 self._exclude(account, row)
             return
-        for con_id, row in rows.items():
+        for number, (con_id, row) in enumerate(rows.items()):
+            if not number % STEPS:
+                breathe()
             if row.instrument.sec_type in _NOT_COMPARED or con_id == BAG_CON_ID:
                 self._exclude(account, row)
-            else:
-                key = (account, con_id)
-                self.broker[key] = row
-                self.compared += 1
-                self._judge(key, row.instrument, row, books.get(con_id, ZERO))
-        for con_id, held in books.items():
-            if con_id not in rows and (held or self.unassigned.get((account, con_id))):
+                continue
+            self.broker[con_id] = row
+            group = books.get(con_id, _NOTHING)
+            cost, units = row.broker_avg_cost, group.units
+            odd_unit = units is not None and cost is not None and not units[0] < cost < units[1]
+            if odd_unit or row.quantity != group.net or group.unassigned:
+                self._judge((account, con_id), row.instrument, row, group)
+        self.compared += len(self.broker)
+        for con_id, group in books.items():
+            if con_id not in rows and (group.net or group.unassigned):
                 instrument = self.instrument_of(con_id)
                 if not exclusion(account, instrument):
                     self.compared += 1
-                    self._judge((account, con_id), instrument, None, held)
+                    self._judge((account, con_id), instrument, None, group)
 
     def _exclude(self, account: str, row: BrokerPosition) -> None:
         reason = exclusion(account, row.instrument)
         con_id = row.instrument.con_id
         self.excluded.append(Excluded(account=account, con_id=con_id, quantity=row.quantity, reason=reason))
 
-    def _judge(self, key: Key, instrument: Instrument | None, row: BrokerPosition | None, held: Decimal) -> None:
+    def _judge(self, key: Key, instrument: Instrument | None, row: BrokerPosition | None, group: Group) -> None:
         reported = ZERO if row is None else row.quantity
         kind: DifferenceKind
         ratio = None
-        if reported != held and abs(reported - held) > self.tolerance:
+        if abs(subtract(reported, group.net)) > self.tolerance:
             kind = "difference"
-        elif self.unassigned.get(key):
+        elif group.unassigned:
             kind = "unassigned"
         else:
-            if self.open_costs is None or row is None or not held or not row.broker_avg_cost:
+            if row is None or not group.net or not row.broker_avg_cost or group.unit is None:
                 return
-            ratio = unit_mismatch(row.instrument, held, self.open_costs.get(key), row.broker_avg_cost)
+            ratio = unit_mismatch(row.instrument, group.net, multiply(group.unit, group.net), row.broker_avg_cost)
             if ratio is None:
                 return
             kind = "cost"
@@ -224,8 +296,8 @@ class _Work:
             instrument=instrument,
             kind=kind,
             broker_quantity=reported,
-            books_quantity=held,
-            unassigned=self.unassigned.get(key, ZERO),
+            books_quantity=group.net,
+            unassigned=group.unassigned,
             broker_avg_cost=None if row is None else row.broker_avg_cost,
             cost_ratio=ratio,
         )
@@ -245,11 +317,11 @@ def unit_mismatch(
     """
     if not open_cost or (instrument.price_magnifier or 1) != 1:
         return None
-    ours = open_cost / quantity
+    ours = quotient(open_cost, quantity)
     if ours <= 0 or broker_avg_cost <= 0:
         return None
-    ratio = broker_avg_cost / ours
-    for unit in (_UNIT_RATIO, 1 / _UNIT_RATIO):
-        if _RATIO_LOW < ratio / unit < _RATIO_HIGH:
+    ratio = quotient(broker_avg_cost, ours)
+    for unit in (_UNIT_RATIO, _UNIT_SHARE):
+        if _RATIO_LOW < quotient(ratio, unit) < _RATIO_HIGH:
             return ratio
     return None

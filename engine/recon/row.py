@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import Instrument
 from engine.core.records import PositionRecord
 from engine.core.snapshot import BrokerPosition, Mark
@@ -49,12 +50,26 @@ COLUMNS: Final = (
     "commission_base",
     "extra",
 )
-FIELDS: Final = tuple(c for c in COLUMNS if c not in {"run_id", "timestamp"})
-"""What a row tuple holds: everything but what is the same for a whole run or account."""
+MARKET: Final = (
+    "unrealized_pnl",
+    "market_price",
+    "market_value",
+    "rate",
+    "market_value_base",
+    "realized_pnl_base",
+    "unrealized_pnl_base",
+    "commission_base",
+    "extra",
+)
+"""What moves with the market alone: a symbol of which only these changed is not stored again."""
+LASTING: Final = tuple(c for c in COLUMNS if c not in {*MARKET, "run_id", "timestamp"})
+"""Everything else, but what is the same for a whole run or account."""
+GONE: Final = "gone"
+"""In ``extra`` of a stored row: the key is no longer shown since then; the row itself says that it is flat."""
 
 _NAN: Final = math.nan
-ZERO: Final = Decimal(0)
 _ONE: Final = Decimal(1)
+_OPEN: Final = frozenset({"suspected", "confirmed"})
 Row = tuple[Any, ...]
 Rate = tuple[Decimal | None, str]
 
@@ -78,17 +93,13 @@ class RowMaker:
 
     def __init__(self, value: Valuation) -> None:
         """Take the marks and rates of the run."""
-        self._marks = value.marks
+        self.marks = value.marks
         self._rate_of = value.rate
         self._base_of = value.base
-        self._rates: dict[tuple[str, str], Rate] = {}
-        self._bases: dict[str, str] = {}
+        self.rates: dict[tuple[str, str], Rate] = {}
+        self.bases: dict[str, str] = {}
 
-    def mark(self, key: Key) -> Mark | None:
-        """The latest mark of an instrument."""
-        return self._marks.get(key)
-
-    def row(
+    def lasting(
         self,
         key: Key,
         instrument: Instrument | None,
@@ -99,84 +110,116 @@ class RowMaker:
         residual: Decimal,
         status: str,
     ) -> Row:
-        """One row in the order of :data:`FIELDS`."""
+        """What one row keeps until a book or the broker's holding changes, in the order of :data:`LASTING`."""
         account, con_id = key
-        currency = "" if instrument is None else instrument.currency
-        multiplier = _ONE if instrument is None else instrument.multiplier
-        mark = self._marks.get(key)
-        quantity = ZERO if record is None else record.quantity
-        realized = ZERO if record is None else record.realized_pnl
-        worth = ZERO if not quantity else None if mark is None else mark.price * quantity * multiplier
-        unrealized = None if worth is None else worth - (ZERO if record is None else record.open_cost)
-        fee, fee_currency, fee_base = self._fees(account, record)
-        rate, extra = self.rate(account, currency)
+        fee, fee_currency = _fee(record)
+        known = instrument or _NOWHERE
+        average = None if record is None else record.avg_cost
+        cost = None if row is None else row.broker_avg_cost
         return (
-            "" if instrument is None else instrument.symbol,
+            known.symbol,
             account,
             con_id,
-            "" if instrument is None else instrument.local_symbol,
-            "" if instrument is None else instrument.sec_type,
-            currency,
+            known.local_symbol,
+            known.sec_type,
+            known.currency,
             strategy,
-            float(quantity),
-            _NAN if record is None or record.avg_cost is None else float(record.avg_cost),
-            float(realized),
-            _number(unrealized),
-            _number(reported),
-            _NAN if row is None or row.broker_avg_cost is None else float(row.broker_avg_cost),
+            0.0 if record is None else float(record.quantity),
+            _NAN if average is None else float(average),
+            0.0 if record is None else float(record.realized_pnl),
+            _NAN if reported is None else float(reported),
+            _NAN if cost is None else float(cost),
             _NAN if reported is None else float(residual),
             status,
-            float(multiplier),
-            _NAN if mark is None else float(mark.price),
-            _number(worth),
+            float(known.multiplier),
             fee,
             fee_currency,
-            break_id(account, con_id) if status in {"suspected", "confirmed"} else "",
+            break_id(account, con_id) if status in _OPEN else "",
             self.base(account),
+        )
+
+    def market(self, key: Key, currency: str, multiplier: Decimal, record: PositionRecord | None) -> Row:
+        """What one row is worth now, in the order of :data:`MARKET`."""
+        rate, extra = self.rate(key[0], currency)
+        mark = self.marks.get(key)
+        price = None if mark is None else mark.price
+        if record is None:
+            zero = _NAN if rate is None else 0.0
+            return (0.0, _number(price), 0.0, _number(rate), zero, zero, zero, 0.0, extra)
+        worth: Decimal | None = ZERO
+        if record.quantity:
+            worth = None if price is None else multiply(price, record.quantity)
+            if worth is not None and multiplier != _ONE:
+                worth = multiply(worth, multiplier)
+        unrealized = None if worth is None else subtract(worth, record.open_cost)
+        return (
+            _number(unrealized),
+            _number(price),
+            _number(worth),
             _number(rate),
-            _NAN if rate is None or worth is None else float(worth * rate),
-            _NAN if rate is None else float(realized * rate),
-            _NAN if rate is None or unrealized is None else float(unrealized * rate),
-            fee_base,
+            _NAN if rate is None or worth is None else float(multiply(worth, rate)),
+            _NAN if rate is None else float(multiply(record.realized_pnl, rate)),
+            _NAN if rate is None or unrealized is None else float(multiply(unrealized, rate)),
+            self._fee_base(key[0], record),
             extra,
         )
 
-    def _fees(self, account: str, record: PositionRecord | None) -> tuple[float, str, float]:
-        """Known fees in their one currency (NaN when there are several, or none known), and in base currency."""
-        if record is None or (not record.fees and not record.fees_pending):
-            return 0.0, "", 0.0
+    def _fee_base(self, account: str, record: PositionRecord) -> float:
+        """Known fees in base currency; NaN when a rate is missing, or none is known and some are pending."""
         if not record.fees:
-            return _NAN, "", _NAN
+            return _NAN if record.fees_pending else 0.0
         base = ZERO
-        known = True
         for currency, amount in record.fees.items():
             rate, _ = self.rate(account, currency)
             if rate is None:
-                known = False
-            else:
-                base += amount * rate
-        base_figure = float(base) if known else _NAN
-        if len(record.fees) > 1:
-            return _NAN, "", base_figure
-        currency, amount = next(iter(record.fees.items()))
-        return float(amount), currency, base_figure
+                return _NAN
+            base = add(base, multiply(amount, rate))
+        return float(base)
 
-    def rate(self, account: str, currency: str) -> tuple[Decimal | None, str]:
+    def rate(self, account: str, currency: str) -> Rate:
         """The rate, and the note of its time that is stored beside every figure made with it (F137)."""
         pair = (account, currency)
-        cached = self._rates.get(pair)
+        cached = self.rates.get(pair)
         if cached is None:
             known = self._rate_of(account, currency) if currency else None
             at = None if known is None else known[1]
             note = "" if at is None else json.dumps({"rate_at": at.isoformat(), "rate_source": "broker"})
-            cached = self._rates[pair] = (None if known is None else known[0], note)
+            cached = self.rates[pair] = (None if known is None else known[0], note)
         return cached
 
     def base(self, account: str) -> str:
         """The account's base currency, empty while unknown."""
-        if account not in self._bases:
-            self._bases[account] = self._base_of(account) or ""
-        return self._bases[account]
+        known = self.bases.get(account)
+        if known is None:
+            known = self.bases[account] = self._base_of(account) or ""
+        return known
+
+
+_NOWHERE: Final = Instrument(con_id=0, symbol="", sec_type="")
+
+
+def _fee(record: PositionRecord | None) -> tuple[float, str]:
+    """Known fees in their one currency; NaN when there are several, or none known and some pending."""
+    if record is None:
+        return 0.0, ""
+    if len(record.fees) == 1:
+        ((currency, amount),) = record.fees.items()
+        return float(amount), currency
+    return (_NAN, "") if record.fees or record.fees_pending else (0.0, "")
+
+
+def kept_exactly(record: PositionRecord | None, extra: str) -> str:
+    """``extra`` for the store: what a row's market figures are made of, beyond what its float columns carry."""
+    if record is None:
+        return extra
+    exact: dict[str, Any] = {"cost": str(record.open_cost)}
+    if record.fees or record.fees_pending:
+        exact["fees"] = {currency: str(amount) for currency, amount in record.fees.items()}
+        exact["pending"] = record.fees_pending
+    for name, amount in (("qty", record.quantity), ("realized", record.realized_pnl)):
+        if Decimal(repr(float(amount))) != amount:
+            exact[name] = str(amount)
+    return json.dumps((json.loads(extra) if extra else {}) | {"exact": exact})
 
 
 def _number(value: Decimal | None) -> float:

@@ -8,55 +8,32 @@ books); every other row carries 0 there, so that per (account, con_id)::
 An account without a confirmed answer has status ``unavailable`` and no broker figures; what is classified instead of
 compared (currency pairs, combinations) has status ``excluded``. Unknown is NaN, never 0.
 
-Between two runs of a large account hardly anything changes, so rows are kept and made again only where a book, the
-broker's row, the mark, a rate or the status is another. Everything is done in small steps: one long call into C would
-hold the interpreter, and with it the loop of the screens.
+Between two runs of a large account hardly anything changes, so rows are kept. What a row keeps until a book or the
+broker's holding changes is apart from what moves with the market: prices that move make only the latter again. Everything
+is done in small steps, with a breath between them: one long call would hold the interpreter, and with it the loop of the
+screens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
-from engine.core.records import PositionRecord
 from engine.core.snapshot import AccountSnapshot, BrokerPosition, Confirmed
-from engine.recon.breaks import Break, break_id
-from engine.recon.compare import Comparison, Key, exclusion
-from engine.recon.row import COLUMNS, FIELDS, Row, RowMaker, Valuation
+from engine.recon.account_rows import AccountRows, Renewal, Stored
+from engine.recon.breaks import Break
+from engine.recon.compare import Comparison, Difference
+from engine.recon.grouped import Breathe, Group, Groups, no_breath
+from engine.recon.row import COLUMNS, LASTING, MARKET, Rate, RowMaker, Valuation, kept_exactly
 
-_STATE_TO_STATUS: Final = {
-    "settling": "settling",
-    "suspected": "suspected",
-    "confirmed": "confirmed",
-    "explained": "confirmed",
-    "assigned": "matched",
-    "closed": "matched",
-}
-_CHUNK: Final = 1000
-_SYMBOL: Final = FIELDS.index("symbol")
-_PASSING: Final = frozenset(
-    {
-        "market_price",
-        "market_value",
-        "unrealized_pnl",
-        "rate",
-        "extra",
-        "market_value_base",
-        "unrealized_pnl_base",
-        "realized_pnl_base",
-        "commission_base",
-    }
-)
-"""What moves with the market alone: a symbol of which only these changed is not stored again."""
-_LASTING: Final = tuple(i for i, name in enumerate(FIELDS) if name not in _PASSING)
-ZERO: Final = Decimal(0)
+_LASTING: Final = {name: place for place, name in enumerate(LASTING)}
+_MARKET: Final = {name: place for place, name in enumerate(MARKET)}
+_NO_ROWS: Final[Mapping[int, BrokerPosition]] = {}
+_NO_GROUPS: Final[Mapping[int, Group]] = {}
 
 
 class Built(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,26 +41,81 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         columns: :data:`engine.recon.row.COLUMNS`, rows by account, con_id and strategy.
-        changed: (account, symbol) -> its rows, where anything but the market changed since the last run; see
-            :meth:`symbol_columns`.
+        changed: (account, symbol) -> its rows, where anything but the market changed since the last run.
         times: account -> timestamp of its rows.
+        rates: (account, currency) -> rate and the note of its time, as used; ``bases``: account -> base currency.
     """
 
     run_id: str
-    columns: dict[str, list[Any]]
-    changed: dict[tuple[str, str], list[Row]]
+    columns: TableColumns
+    changed: dict[tuple[str, str], tuple[Stored, ...]]
     times: dict[str, datetime]
+    rates: dict[tuple[str, str], Rate]
+    bases: dict[str, str]
 
-    def symbol_columns(self, account: str, symbol: str) -> dict[str, list[Any]]:
-        """The rows of one changed symbol as columns."""
-        columns: dict[str, list[Any]] = {column: [] for column in COLUMNS}
-        _append(columns, self.changed[account, symbol], self.run_id, self.times[account])
-        return columns
+    def symbol_columns(self, account: str, symbol: str) -> SymbolColumns:
+        """The rows of one changed symbol as columns for the store."""
+        return SymbolColumns([_Part(self.changed[account, symbol], self.times[account])], self.run_id)
 
 
-class _Kept(msgspec.Struct, gc=False):
-    stamp: tuple[object, ...]
-    rows: list[Row]
+class _Part(NamedTuple):
+    rows: Sequence[Stored]
+    at: datetime
+
+
+class TableColumns(Mapping[str, list[Any]]):
+    """Rows as columns that are made when they are asked for, each a new list; immutable.
+
+    A run keeps its rows as they are: columns of a hundred thousand rows, kept as lists, are walked through by every
+    collection of garbage, and often nobody asks for them.
+    """
+
+    __slots__ = ("_parts", "_run_id")
+
+    def __init__(self, parts: Sequence[_Part] = (), run_id: str = "") -> None:
+        """Take the rows of every account, in order, and the time of each."""
+        self._parts = parts
+        self._run_id = run_id
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return sum(len(part.rows) for part in self._parts)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """One column of :data:`engine.recon.row.COLUMNS`."""
+        if name == "run_id":
+            return [self._run_id] * self.count
+        if name == "timestamp":
+            return [part.at for part in self._parts for _ in part.rows]
+        place = _LASTING.get(name)
+        if place is not None:
+            return [row.lasting[place] for part in self._parts for row in part.rows]
+        place = _MARKET[name]
+        return [row.market[place] for part in self._parts for row in part.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the columns."""
+        return iter(COLUMNS)
+
+    def __len__(self) -> int:
+        """Number of columns."""
+        return len(COLUMNS)
+
+
+class SymbolColumns(TableColumns):
+    """The rows of one changed symbol for the store.
+
+    ``extra`` carries what float columns do not, so that the market's figures of that moment can be made again.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """One column."""
+        if name != "extra":
+            return super().__getitem__(name)
+        return [kept_exactly(row.record, row.market[-1]) for part in self._parts for row in part.rows]
 
 
 class ReconciledTable:
@@ -91,147 +123,57 @@ class ReconciledTable:
 
     def __init__(self) -> None:
         """Nothing is known before the first run."""
-        self._kept: dict[str, dict[int, _Kept]] = {}
-        self._order: dict[str, list[int]] = {}
+        self._accounts: dict[str, AccountRows] = {}
 
     def build(
         self,
         *,
         run_id: str,
         at: datetime,
-        positions: Iterable[PositionRecord],
+        groups: Groups,
         comparison: Comparison,
         answers: Iterable[AccountSnapshot],
         breaks: Mapping[str, Break],
         instrument_of: Callable[[int], Instrument | None],
         value: Valuation,
+        breathe: Breathe = no_breath,
     ) -> Built:
         """Build the table of one run.
 
         Args:
             run_id: Of the run.
             at: Timestamp for rows of accounts without a confirmed answer, UTC.
-            positions: Every book.
+            groups: Every book.
             comparison: What was compared.
             answers: One per account.
             breaks: The book of breaks after the run, by id.
             instrument_of: What the books know of a ``con_id``.
             value: Marks and rates.
+            breathe: See :data:`engine.recon.grouped.Breathe`.
         """
         answered = {a.account: a.answered_at for a in answers if isinstance(a, Confirmed)}
-        books: dict[str, dict[int, list[PositionRecord]]] = {}
-        for record in positions:
-            books.setdefault(record.account, {}).setdefault(record.instrument_key, []).append(record)
-        reported: dict[str, dict[int, BrokerPosition]] = {}
-        for (account, con_id), row in comparison.broker.items():
-            reported.setdefault(account, {})[con_id] = row
-        work = _Work(RowMaker(value), comparison, breaks, instrument_of)
-        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-        changed: set[tuple[str, str]] = set()
-        for account in sorted(books.keys() | reported.keys()):
-            held, rows = books.get(account, {}), reported.get(account, {})
-            kept = self._kept.setdefault(account, {})
-            made: list[Row] = []
-            for con_id in self._sorted(account, held, rows):
-                entry = kept.get(con_id)
-                new = work.rows((account, con_id), held.get(con_id, []), rows.get(con_id), account in answered, entry)
-                if new is not entry:
-                    kept[con_id] = new
-                    if new.rows and (entry is None or _lasting(entry.rows) != _lasting(new.rows)):
-                        changed.add((account, new.rows[0][_SYMBOL]))
-                made += new.rows
-            _append(columns, made, run_id, answered.get(account, at))
-        times = {account: answered.get(account, at) for account in self._kept}
-        return Built(run_id=run_id, columns=columns, changed=self._symbols(changed), times=times)
-
-    def _sorted(self, account: str, *sides: Mapping[int, object]) -> list[int]:
-        known = self._order.get(account, [])
-        con_ids = set().union(*sides)
-        if len(known) != len(con_ids) or not con_ids.issuperset(known):
-            known = self._order[account] = sorted(con_ids)
-        return known
-
-    def _symbols(self, changed: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], list[Row]]:
-        """All rows of each changed symbol, those of its other contracts included."""
-        made: dict[tuple[str, str], list[Row]] = {}
-        for account, kept in self._kept.items():
-            for con_id in self._order[account] if changed else ():
-                rows = kept[con_id].rows
-                if rows and (account, rows[0][_SYMBOL]) in changed:
-                    made.setdefault((account, rows[0][_SYMBOL]), []).extend(rows)
-        return made
-
-
-class _Work:
-    def __init__(
-        self,
-        maker: RowMaker,
-        comparison: Comparison,
-        breaks: Mapping[str, Break],
-        instrument_of: Callable[[int], Instrument | None],
-    ) -> None:
-        self.maker = maker
-        self.comparison = comparison
-        self.breaks = breaks
-        self.instrument_of = instrument_of
-
-    def rows(
-        self, key: Key, records: list[PositionRecord], row: BrokerPosition | None, answered: bool, kept: _Kept | None
-    ) -> _Kept:
-        account, con_id = key
-        instrument = row.instrument if row is not None else self.instrument_of(con_id)
-        difference = self.comparison.found.get(key)
-        reported: Decimal | None = None
-        if not answered:
-            status = "unavailable"
-        elif exclusion(account, instrument):
-            status = "excluded"
-        else:
-            status = "matched" if difference is None else self._status(key)
-            reported = ZERO if row is None else row.quantity
-        residual = ZERO if difference is None else difference.difference
-        currency = "" if instrument is None else instrument.currency
-        stamp = (
-            status,
-            reported,
-            residual,
-            None if row is None else row.broker_avg_cost,
-            self.maker.mark(key),
-            self.maker.rate(account, currency),
-            self.maker.base(account),
-            *records,
-            instrument,
+        maker = RowMaker(value)
+        parts: list[_Part] = []
+        changed: dict[tuple[str, str], tuple[Stored, ...]] = {}
+        found: dict[str, dict[int, Difference]] = {}
+        for (account, con_id), difference in comparison.found.items():
+            found.setdefault(account, {})[con_id] = difference
+        names = sorted(groups.keys() | comparison.broker.keys() | self._accounts.keys())
+        for account in names:
+            known = self._accounts.setdefault(account, AccountRows())
+            rows = comparison.broker.get(account, _NO_ROWS)
+            differences = found.get(account, {})
+            work = Renewal(account, known, maker, differences, breaks, instrument_of, answered=account in answered)
+            for symbol, stored in work.run(groups.get(account, _NO_GROUPS), rows, breathe).items():
+                changed[account, symbol] = stored
+            parts.append(_Part(known.shown, answered.get(account, at)))
+            breathe()
+        times = {account: answered.get(account, at) for account in names}
+        return Built(
+            run_id=run_id,
+            columns=TableColumns(parts, run_id),
+            changed=changed,
+            times=times,
+            rates=maker.rates,
+            bases=maker.bases,
         )
-        if kept is not None and kept.stamp == stamp:
-            return kept
-        shown = [r for r in records if r.quantity or r.realized_pnl or difference is not None]
-        out = [
-            self.maker.row(
-                key, instrument, r.strategy, r, row, reported, residual if r.strategy == UNASSIGNED else ZERO, status
-            )
-            for r in sorted(shown, key=_by_strategy)
-        ]
-        if (residual or (reported and not shown)) and all(r.strategy != UNASSIGNED for r in shown):
-            out.append(self.maker.row(key, instrument, UNASSIGNED, None, row, reported, residual, status))
-        return _Kept(stamp, out)
-
-    def _status(self, key: Key) -> str:
-        found = self.breaks.get(break_id(*key))
-        return "settling" if found is None else _STATE_TO_STATUS[found.state]
-
-
-def _append(columns: dict[str, list[Any]], rows: list[Row], run_id: str, at: datetime) -> None:
-    for start in range(0, len(rows), _CHUNK):
-        for name, values in zip(FIELDS, zip(*rows[start : start + _CHUNK], strict=True), strict=True):
-            columns[name] += values
-    columns["run_id"] += [run_id] * len(rows)
-    columns["timestamp"] += [at] * len(rows)
-
-
-def _lasting(rows: list[Row]) -> str:
-    # As text, because NaN differs from itself.
-    return repr([[row[i] for i in _LASTING] for row in rows])
-
-
-def _by_strategy(record: PositionRecord) -> tuple[bool, str]:
-    return (record.strategy == UNASSIGNED, record.strategy)

@@ -6,7 +6,8 @@ import msgspec
 from recon_parts import AAPL, DU, EURUSD, MSFT, START, D, answer, at, holding, instrument_of, no_answer, row
 
 from engine.core.snapshot import Mark
-from engine.recon.compare import compare
+from engine.recon.compare import compare_groups
+from engine.recon.grouped import Grouping
 from engine.recon.row import COLUMNS, Valuation
 from engine.recon.table import ReconciledTable
 
@@ -16,22 +17,18 @@ class Desk:
 
     def __init__(self):
         self.table = ReconciledTable()
+        self.grouping = Grouping()
         self.marks = {}
         self.runs = 0
 
     def run(self, books, *answers, breaks=None):
         self.runs += 1
-        net, loose = {}, {}
-        for book in books:
-            key = (book.account, book.instrument_key)
-            net[key] = net.get(key, D(0)) + book.quantity
-            if book.strategy == "UNASSIGNED":
-                loose[key] = book.quantity
+        groups = self.grouping.take(list(books))
         return self.table.build(
             run_id=f"r{self.runs}",
             at=START,
-            positions=books,
-            comparison=compare(net, answers, instrument_of=instrument_of, unassigned=loose),
+            groups=groups,
+            comparison=compare_groups(groups, answers, instrument_of=instrument_of),
             answers=answers,
             breaks=breaks or {},
             instrument_of=instrument_of,
@@ -131,3 +128,52 @@ def test_an_account_that_falls_silent_is_shown_as_such_at_once():
     desk.run(books, answer(row(AAPL, 10)))
     assert desk.run(books, no_answer()).columns["status"] == ["unavailable"]
     assert desk.run(books, answer(row(AAPL, 10))).columns["status"] == ["matched"]
+
+
+def test_a_row_that_is_no_longer_shown_is_stored_once_more_as_gone():
+    desk, flat = Desk(), [holding("ALPHA", 0)]
+    assert set(desk.run(flat, answer(row(AAPL, 3))).changed) == {(DU, "AAPL")}
+    built = desk.run(flat, answer(row(AAPL, 0)))
+    assert built.columns["qty"] == []
+    stored = built.symbol_columns(DU, "AAPL")
+    assert (stored["strategy"], stored["qty"], stored["broker_qty"]) == (["UNASSIGNED"], [0], [0])
+    assert "gone" in stored["extra"][0]
+    assert desk.run(flat, answer(row(AAPL, 0))).changed == {}
+
+
+def test_what_neither_side_has_any_more_is_stored_once_more_as_gone():
+    desk = Desk()
+    desk.run([], answer(row(AAPL, 3), row(MSFT, 4)))
+    built = desk.run([], answer(row(MSFT, 4)))
+    assert built.columns["symbol"] == ["MSFT"]
+    assert "gone" in built.symbol_columns(DU, "AAPL")["extra"][0]
+    assert set(desk.run([], answer(row(AAPL, 3), row(MSFT, 4))).changed) == {(DU, "AAPL")}
+
+
+def test_the_rate_of_a_fee_in_a_third_currency_moves_the_row():
+    book = msgspec.structs.replace(holding("ALPHA", 10), fees={"CHF": D(3)})
+    rates = {"USD": D("0.9")}
+    table, grouping = ReconciledTable(), Grouping()
+
+    def commission_base():
+        groups = grouping.take([book])
+        answers = (answer(row(AAPL, 10)),)
+        built = table.build(
+            run_id="r",
+            at=START,
+            groups=groups,
+            comparison=compare_groups(groups, answers, instrument_of=instrument_of),
+            answers=answers,
+            breaks={},
+            instrument_of=instrument_of,
+            value=Valuation(
+                marks={}, rate=lambda _a, c: (rates[c], START) if c in rates else None, base=lambda _: "EUR"
+            ),
+        )
+        return built.columns["commission_base"][0]
+
+    assert math.isnan(commission_base())
+    rates["CHF"] = D("1.1")
+    assert commission_base() == 3.3
+    rates["CHF"] = D("1.2")
+    assert commission_base() == 3.6
