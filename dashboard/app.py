@@ -308,7 +308,7 @@ class Shell:
         value = "" if event.new in {ALL_STRATEGIES, ALL_ACCOUNTS} else event.new
         setattr(self.state, "strategy" if event.obj is self.strategy else "account", value)
 
-    def _filtered(self, _event: Any) -> None:
+    def _filtered(self, *_events: Any) -> None:
         if self.state.picture is not None:
             self._draw_screen(self.state.picture)
 

@@ -23,6 +23,7 @@ VIEWS: Final = (
     "settings",
     "rehearsal",
 )
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 URL_NAMES: Final = {"view": "view", "strategy": "strategy", "account": "account", "as_of": "as_of"}
 
 
@@ -56,11 +57,12 @@ class SessionState(param.Parameterized):
 
 
 def read_moment(text: str) -> datetime | None:
-    """Read an ISO 8601 moment; ``None`` when it is none."""
+    """Read an ISO 8601 moment; ``None`` when it is none, or none that the books can have recorded anything at."""
     if not text.strip():
         return None
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if _FIRST <= moment < _LAST else None

@@ -151,7 +151,7 @@ class Assignments(Screen):
         return {
             "strategy": (self.strategy.value or "").strip(),
             "order_ref": (self.pattern.value or "").strip(),
-            "client_id": int(client) if client.isdigit() else None,
+            "client_id": int(client) if client.isascii() and client.isdigit() else None,
         }
 
     async def _try(self, _event: Any) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -348,6 +348,38 @@ def encode_facts(facts: list[AnyFact]) -> bytes:
         MessagePack; Decimals as text, times as RFC 3339 text, each fact tagged with its kind under ``fact``.
     """
     return _encoder.encode(facts)
+
+
+def writable(facts: list[AnyFact]) -> list[AnyFact]:
+    """The facts as they can be written: half a character (a lone UTF-16 surrogate) becomes its escape in text.
+
+    Browsers and order references can carry such texts; neither the journal nor ArcticDB can hold them.
+    """
+    return [fact if _is_writable(fact) else _cleaned(fact) for fact in facts]
+
+
+def _is_writable(fact: AnyFact) -> bool:
+    try:
+        _encoder.encode(fact)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _cleaned(fact: AnyFact) -> AnyFact:
+    plain = msgspec.to_builtins(fact, builtin_types=(Decimal, datetime))
+    clean: AnyFact = msgspec.convert(_without_surrogates(plain), AnyFact)
+    return clean
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    return value
 
 
 def decode_facts(blob: bytes) -> list[AnyFact]:

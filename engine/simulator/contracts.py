@@ -333,7 +333,7 @@ class Catalogue:
         Raises:
             KeyError: Nothing has that name.
         """
-        if isinstance(name, int) or name.isdigit():
+        if isinstance(name, int) or (name.isascii() and name.isdigit()):
             return self._known[int(name)]
         for attribute in ("local_symbol", "symbol"):
             for known in self._known.values():

@@ -158,7 +158,7 @@ class Session(asyncio.Protocol):
     def _request(self, items: list[str]) -> None:
         kind = items[0].strip()
         fields = Fields(items[1:])
-        if not kind.isdigit() or len(kind) > 6:
+        if not (kind.isascii() and kind.isdigit()) or len(kind) > 6:
             self.error(-1, 320, "Error reading request: unreadable message id")
             return
         if self.started and not self._within_pace():

@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.core.events import AnyFact, decode_facts, encode_facts
+from engine.core.events import AnyFact, decode_facts, encode_facts, writable
 from engine.errors import JournalDamaged, JournalFull
 from engine.ports import Clock
 from engine.receipt import Receipt, settle_all
@@ -166,7 +166,11 @@ class SqliteJournal:
         first = self._next
         started = time.perf_counter()
         try:
-            blob = encode_facts(facts)
+            try:
+                blob = encode_facts(facts)
+            except UnicodeEncodeError:
+                facts = writable(facts)
+                blob = encode_facts(facts)
             if not self._file.check_place():
                 self._write_again()
             self._file.append(GroupRow(first, len(facts), zlib.crc32(blob), blob))

@@ -127,7 +127,12 @@ def test_a_link_into_the_past_says_that_it_is_not_live(server, open_page):
     expect(page.get_by_text("NOT LIVE")).to_be_hidden()
 
 
-@pytest.mark.parametrize("link", ["view=<script>", "as_of=never", "strategy=%3Cimg%20src=x%20onerror=hacked()%3E"])
+IMAGE = "%3Cimg%20src=x%20onerror=hacked()%3E"
+
+
+@pytest.mark.parametrize(
+    "link", ["view=<script>", "as_of=never", f"as_of={IMAGE}", f"strategy={IMAGE}", f"strategy=A&account={IMAGE}"]
+)
 def test_nonsense_in_the_link_harms_nothing(link, server, open_page):
     page = open_page(f"{server.url}?{link}")
     expect(page.get_by_role("heading", level=1)).to_be_visible()

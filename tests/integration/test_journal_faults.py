@@ -9,8 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from engine.core.instrument import Instrument
 from engine.errors import JournalDamaged, JournalFull
 from engine.storage.journal import GROUP_LIMIT, SqliteJournal
 from tests.integration.storage_kit import fill, until
@@ -305,3 +307,17 @@ def test_a_journal_that_cannot_be_made_says_why(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(JournalFull, match="cannot be opened"):
         SqliteJournal(tmp_path / "file" / "journal.db")
+
+
+def test_half_a_character_is_written_as_its_escape_and_refuses_nobody_elses_facts(tmp_path):
+    handed_on = []
+    journal = SqliteJournal(tmp_path / "journal.db", handed_on.extend)
+    odd = msgspec.structs.replace(fill(1), strategy="A\ud83d", instrument=Instrument(con_id=1, symbol="\udc00X"))
+    assert journal.submit([fill(2), odd, fill(3)]).result(60) == 3
+    kept = [fact for _, fact in journal.read(0, 10)]
+    assert kept == [fact for _, fact in handed_on]
+    assert kept[0] == fill(2)
+    assert kept[2] == fill(3)
+    assert (kept[1].strategy, kept[1].instrument.symbol) == ("A\\ud83d", "\\udc00X")
+    assert msgspec.structs.replace(kept[1], strategy=odd.strategy, instrument=odd.instrument) == odd
+    journal.close()
