@@ -1,4 +1,5 @@
-"""A process that runs an engine under load and is killed: ``python -m tests.integration.kill_child FOLDER PORT``.
+"""A process that runs an engine under load and is killed: ``python -m tests.integration.kill_child FOLDER PORT``
+(``unwritten`` behind it: it kills itself between a fill's ``put`` and its commit).
 
 It trades through a client of its own, reports on the queue, and tells ``process_fill`` and ``record_status_change`` of
 executions, corrections and statuses that nobody else knows. Each of these is written to ``FOLDER/offered`` before and to
@@ -11,7 +12,9 @@ import itertools
 import json
 import os
 import random
+import signal
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,6 +129,37 @@ async def orders(port: int, engine) -> None:
             await asyncio.sleep(0.02)
 
 
+async def dies_unwritten(folder: Path, port: int) -> None:
+    """Die after a fill's ``put`` has returned and before the journal writes it; what was put stands in ``FOLDER/put``."""
+    returned = threading.Event()
+    async with running(chosen(folder / "data", port)) as engine:
+        queue, file = engine.strategy_manager.message_queue, engine.room.journal._file
+        append, put, armed = file.append, queue.put, threading.Event()
+
+        def append_or_die(row):
+            if armed.is_set():
+                returned.wait()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return append(row)
+
+        def put_and_note(message):
+            if message["type"] != "fill":
+                put(message)
+                return
+            file.append = append_or_die
+            armed.set()
+            put(message)
+            (folder / "put").write_text(message["fill"].execution.execId)
+            returned.set()
+
+        queue.put = put_and_note
+        async with trading(port, "LAST", 11, queue=queue) as trader:
+            apple = await trader.contract(AAPL)
+            print("running", flush=True)
+            trader.market(apple, 6)
+            await asyncio.sleep(60)
+
+
 async def main(folder: Path, port: int) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     offered, accepted = os.open(folder / "offered", flags), os.open(folder / "accepted", flags)
@@ -137,4 +171,5 @@ async def main(folder: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    life = dies_unwritten if sys.argv[3:] == ["unwritten"] else main
+    asyncio.run(life(Path(sys.argv[1]), int(sys.argv[2])))

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from tests.integration.engine_kit import (
     by_book,
     chosen,
     desk,
+    equal_to,
     flushed,
     gateway,
     in_force,
@@ -44,9 +46,9 @@ def wait_for_line(child):
         timer.cancel()
 
 
-def start_child(folder, port):
+def start_child(folder, port, *mode):
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.kill_child", str(folder), str(port)],
+        [sys.executable, "-m", "tests.integration.kill_child", str(folder), str(port), *mode],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -222,3 +224,27 @@ async def test_an_engine_that_is_killed_under_load_again_and_again_has_every_acc
 @pytest.mark.soak
 async def test_two_hundred_kills_lose_and_double_nothing(tmp_path):
     await kill_repeatedly(tmp_path, 200, random.Random(2), look_every=1, whole_every=8)
+
+
+async def test_a_fill_that_dies_between_put_and_the_journal_comes_back_from_ibs_replay_once(tmp_path):
+    with gateway() as host:
+        child = start_child(tmp_path, host.port, "unwritten")
+        try:
+            assert await asyncio.to_thread(wait_for_line, child) == "running\n"
+            assert await asyncio.to_thread(child.wait, 60) == -signal.SIGKILL
+        finally:
+            child.kill()
+            await asyncio.to_thread(child.communicate)
+        exec_id = (tmp_path / "put").read_text()
+        assert in_force(host) == [exec_id]
+        async with running(chosen(tmp_path / "data")) as engine:  # without IB the books cannot know it
+            assert engine.portfolio_manager.fills().empty
+            assert len(engine.portfolio_manager.orders()) == 1
+        async with running(chosen(tmp_path / "data", host.port)) as engine:
+            await online(engine)
+            await equal_to(host, engine)
+            row = engine.portfolio_manager.fills().iloc[0]
+            assert (row["fill_id"], row["strategy"], row["qty"], row["source"]) == (exec_id, "LAST", 6.0, "replay")
+            table = await engine.portfolio_manager.reconcile_positions()
+            assert table["status"].tolist() == ["matched"]
+            assert engine.portfolio_manager.verify().empty
