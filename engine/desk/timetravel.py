@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 import pandas as pd
 
-from engine.core.events import RateSeen
+from engine.core.events import Fill, OrderUpdate, RateSeen
 from engine.core.exact import ZERO, add, multiply
 from engine.core.ids import split_exec_id, venue_sequence
 from engine.core.position import step
@@ -126,23 +126,47 @@ def orders_as_of(
     """
     at = moment_of(moment)
     latest: dict[str, OrderRecord] = {}
-    for record in records:
-        known = latest.get(record.order_key)
-        if record.recorded_at <= at and (known is None or record.seq >= known.seq):
-            latest[record.order_key] = record
-    found = [record for record in latest.values() if record.is_open or not open_only]
+    first: dict[str, int] = {}
+    by_number: dict[tuple[int, int], list[str]] = {}
+    by_perm: dict[int, list[str]] = {}
+    for record in sorted((r for r in records if r.recorded_at <= at), key=lambda r: r.seq):
+        seen, key = record.update, record.order_key
+        if key not in latest:
+            # The broker's id, or the account, became known: the same order under the key that it had until then.
+            former = [*by_perm.get(seen.perm_id, ()), *reversed(by_number.get((seen.client_id, seen.order_id), ()))]
+            old = next((k for k in former if k in latest and _was(latest[k].update, seen)), None)
+            first[key] = record.seq if old is None else first[old]
+            if old is not None:
+                del latest[old]
+            if seen.perm_id:
+                by_perm.setdefault(seen.perm_id, []).append(key)
+            if seen.order_id > 0:
+                by_number.setdefault((seen.client_id, seen.order_id), []).append(key)
+        latest[key] = record
+    found = [latest[key] for key in sorted(latest, key=lambda k: first[k]) if latest[key].is_open or not open_only]
     done = _progress(fills_as_of(fills, at))
     return [_come_so_far(record, done) for record in found] if done else found
 
 
-def _progress(fills: Iterable[FillRecord]) -> dict[tuple[str, int], dict[int, tuple[Decimal, Decimal]]]:
-    """(account, permId) -> con_id -> signed quantity and its value at quoted prices, as ``state.order`` counts them."""
-    done: dict[tuple[str, int], dict[int, tuple[Decimal, Decimal]]] = {}
+def _was(former: OrderUpdate, seen: OrderUpdate) -> bool:
+    """True for a sight that lacked what ``seen`` tells: the permId, or the account."""
+    if former.account and former.account != seen.account:
+        return False
+    if former.perm_id:
+        return former.perm_id == seen.perm_id and not former.account
+    return bool(seen.perm_id) or not former.account
+
+
+Done = dict[tuple[str, int, int, int], dict[int, tuple[Decimal, Decimal]]]
+"""(account, permId), or without one (account, 0, client id, order id) -> con_id -> signed quantity, its quoted value."""
+
+
+def _progress(fills: Iterable[FillRecord]) -> Done:
+    """How far orders have come, as ``state.order`` counts it."""
+    done: Done = {}
     for record in fills:
         fill = record.fill
-        if not fill.perm_id:
-            continue
-        traded = done.setdefault((fill.account, fill.perm_id), {})
+        traded = done.setdefault(_order_of(fill), {})
         quantity, worth = traded.get(fill.instrument.con_id, (ZERO, ZERO))
         if record.state in {"active", "group"}:
             quantity, worth = add(quantity, fill.quantity), add(worth, multiply(fill.quantity, fill.price))
@@ -150,10 +174,14 @@ def _progress(fills: Iterable[FillRecord]) -> dict[tuple[str, int], dict[int, tu
     return done
 
 
-def _come_so_far(record: OrderRecord, done: dict[tuple[str, int], dict[int, tuple[Decimal, Decimal]]]) -> OrderRecord:
+def _order_of(sight: Fill | OrderUpdate) -> tuple[str, int, int, int]:
+    return (sight.account, sight.perm_id, *((0, 0) if sight.perm_id else (sight.client_id, sight.order_id)))
+
+
+def _come_so_far(record: OrderRecord, done: Done) -> OrderRecord:
     seen = record.update
-    traded = done.get((seen.account, seen.perm_id))
-    if not seen.perm_id or traded is None:
+    traded = done.get(_order_of(seen))
+    if traded is None or not (seen.perm_id or seen.order_id > 0):
         return record
     order = Order(key="", strategy="", claimed=False, seen=seen, word=seen.status, traded=traded)
     filled, remaining, average = order.figures()

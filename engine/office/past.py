@@ -79,10 +79,10 @@ class Past:
         """Orders as they were known."""
         self._caught_up()
         store = self._room.store
-        names = store.symbols("orders") if strategy is None else [strategy]
-        records = [r for name in names for r in order_records(store.read("orders", name), name)]
-        fills = self._records(None, moment)
-        return orders_frame(orders_as_of(records, moment, open_only=open_only, fills=fills))
+        # Of all strategies, since an order may have been claimed away from one.
+        records = [r for name in store.symbols("orders") for r in order_records(store.read("orders", name), name)]
+        found = orders_as_of(records, moment, open_only=open_only, fills=self._records(None, moment))
+        return orders_frame([r for r in found if strategy in {None, r.strategy}])
 
     def breaks(self, moment: datetime, *, open_only: bool) -> pd.DataFrame:
         """Breaks as they were known; columns as stored in ``reconciliations/breaks``."""

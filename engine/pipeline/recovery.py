@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Homes = dict[tuple[str, str], str]
 _LEARNT = attrgetter("strategy", "executed_at", "perm_id", "order_ref", "exchange")
 """What a later sight of the same revision can tell of an execution: who claims it, its time and what was empty."""
 
@@ -83,11 +84,10 @@ def recover(journal: SqliteJournal, history: History, store: Store, patterns: Ma
 
 
 def _from_store(journal: SqliteJournal, store: Store, ledger: Ledger, notes: list[str]) -> Recovered:
-    stored = facts_from_store(store)
+    stored, owners, homes = facts_from_store(store)
     if not stored:
         return Recovered(ledger, "new" if journal.head == 0 else "journal", tuple(notes))
-    for seq, fact in stored:
-        ledger.apply(seq, fact)
+    ledger.restore(stored, owners, homes)
     again = _unstored(journal, ledger.seq, {fact for _, fact in stored})
     journal.start_above(ledger.seq)
     if again:
@@ -113,41 +113,39 @@ def _unstored(journal: SqliteJournal, up_to: int, stored: set[AnyFact]) -> list[
     return found
 
 
-def facts_from_store(store: Store) -> list[tuple[int, AnyFact]]:
+def facts_from_store(store: Store) -> tuple[list[tuple[int, AnyFact]], Homes, Homes]:
     """Turn the stored rows back into the facts they came from, in their order.
 
     Returns:
-        (sequence, fact) with rising sequences; rows that only say what another row's fact implies give none.
+        (sequence, fact) with rising sequences (rows that only say what another row's fact implies give none), and whose
+        each execution was first, where no message named it, and last.
     """
     rows: list[tuple[int, int, AnyFact]] = []
     for kind in store.symbols("facts"):
         rows += [(seq, 0, fact) for seq, fact in stored_facts(store.read("facts", kind))]
     records = [r for symbol in store.symbols("fills") for r in fill_records(store.read("fills", symbol), symbol)]
-    owners = _owners(records)
     seen: dict[tuple[str, str], FillRecord] = {}
     for record in sorted(records, key=lambda r: (r.seq, split_exec_id(r.fill.exec_id)[1], r.state == "moved")):
-        rows += [(record.seq, 1, fact) for fact in _facts_of(record, seen, owners)]
+        rows += [(record.seq, 1, fact) for fact in _facts_of(record, seen)]
     for symbol in store.symbols("orders"):
         rows += [(order.seq, 2, order.update) for order in order_records(store.read("orders", symbol), symbol)]
     rows.sort(key=lambda row: (row[0], row[1]))
-    return _renumbered(rows)
+    return (_renumbered(rows), *_whose(records))
 
 
-def _owners(records: list[FillRecord]) -> dict[tuple[str, str], str]:
-    """Account and execution root -> the strategy that its first row stood under; what a message claimed is left out."""
-    owners: dict[tuple[str, str], str] = {}
-    claimed: set[tuple[str, str]] = set()
+def _whose(records: list[FillRecord]) -> tuple[Homes, Homes]:
+    """Account and execution root -> the strategy that its first row stood under, and its last."""
+    first: Homes = {}
+    last: Homes = {}
     for record in sorted(records, key=lambda r: r.seq):
         key = record.fill.account, split_exec_id(record.fill.exec_id)[0]
-        owners.setdefault(key, record.strategy)
-        if record.fill.strategy is not None:
-            claimed.add(key)
-    return {key: owner for key, owner in owners.items() if key not in claimed}
+        first.setdefault(key, record.strategy)
+        if record.state not in {"moved", "superseded"}:
+            last[key] = record.strategy
+    return first, last
 
 
-def _facts_of(
-    record: FillRecord, seen: dict[tuple[str, str], FillRecord], owners: Mapping[tuple[str, str], str]
-) -> list[AnyFact]:
+def _facts_of(record: FillRecord, seen: dict[tuple[str, str], FillRecord]) -> list[AnyFact]:
     fill = record.fill
     if fill.source == "assignment" or record.state == "reversed":
         return []
@@ -155,8 +153,7 @@ def _facts_of(
     before = seen.get(key)
     facts: list[AnyFact] = []
     if before is None or _LEARNT(before.fill) != _LEARNT(fill):
-        owner = fill.strategy or owners.get((fill.account, split_exec_id(fill.exec_id)[0]))
-        facts.append(msgspec.structs.replace(fill, strategy=owner))
+        facts.append(fill)
     if record.commission_status == "final" and (before is None or _fee(before) != _fee(record)):
         facts.append(
             Commission(

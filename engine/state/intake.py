@@ -7,7 +7,7 @@ The usual execution is new and the last of its book: that way is short. Nothing 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -29,11 +29,16 @@ _MASTER: Final = re.compile(r"D?F\d+A?|[A-Z]+\d+A|All", re.ASCII)
 """Accounts of advisors (F…, DF…), aggregates (…A), TWS's own ``All``: their executions come again per sub-account (F79a)."""
 
 
+Homes = Mapping[tuple[str, str], str]
+"""(account, root of the execution id) -> strategy."""
+
+
 class Intake:
     """Books executions, fees and busts.
 
     Attributes:
         unbookable: Executions that cannot be booked, by (account, execution id).
+        owners: (account, root) -> strategy, found out before the books were lost, of executions that no message claims.
     """
 
     def __init__(self, booking: Booking, orders: Orders, attribution: Attribution, masters: Iterable[str]) -> None:
@@ -49,6 +54,7 @@ class Intake:
         self.fees = Fees(booking)
         self.amendments = Amendments(booking, self.fees, self.progress)
         self.unbookable: dict[tuple[str, str], Fill] = {}
+        self.owners: Homes = {}
 
     def fill(self, fill: Fill, changes: Changes) -> None:
         """Take in an execution that came through any door; the same one is booked once."""
@@ -124,6 +130,10 @@ class Intake:
             if first is not None:
                 self._contradiction(fill, first, named, changes)
             return named, True
+        if self.owners:
+            owner = self.owners.get((fill.account, split_exec_id(fill.exec_id)[0]))
+            if owner is not None:
+                return owner, False
         answer = self._attribution.infer(fill)
         if answer.secondary:
             text = (
@@ -170,6 +180,16 @@ class Intake:
             self._booking.again((execution,), changes)
             return
         self._booking.rebook(execution, strategy, f"belongs to {strategy}", changes)
+
+    def bring_home(self, homes: Homes, changes: Changes) -> None:
+        """Rebook executions, by (account, root), that stand elsewhere; a move that put them there was refused once."""
+        for (account, root), strategy in homes.items():
+            execution = self._booking.index.find(account, root)
+            if execution is None or execution.strategy == strategy or execution.fill.source == "assignment":
+                continue
+            if execution.extra is not None:
+                execution.extra.moves.clear()
+            self._rebase(execution, strategy, changes)
 
     def _contradiction(self, fill: Fill, first: str, named: str, changes: Changes) -> None:
         self._booking.findings.about(

@@ -41,7 +41,7 @@ from engine.state.booking import Booking
 from engine.state.changes import Changes
 from engine.state.dump import Parts, dump_state, load_state
 from engine.state.executions import Execution
-from engine.state.intake import Intake
+from engine.state.intake import Homes, Intake
 from engine.state.notes import Notes
 from engine.state.order import Order
 from engine.state.orders import Orders
@@ -353,6 +353,14 @@ class Ledger:
     def in_memory(self) -> int:
         """Number of executions and orders that are here and not put away, roughly."""
         return self._index.here + len(self._orders.by_key)
+
+    def restore(self, facts: Iterable[tuple[int, AnyFact]], owners: Homes, homes: Homes) -> None:
+        """Book what a store tells: facts in order, and whose each execution was when it came, and was last."""
+        self._intake.owners = owners
+        for seq, fact in facts:
+            self.apply(seq, fact)
+        self._intake.owners = {}
+        self._intake.bring_home(homes, Changes())
 
     def dump(self) -> bytes:
         """The whole state, versioned; :meth:`load` continues from it identically."""

@@ -165,6 +165,7 @@ class Orders:
         ):
             order.seen = merged(order.seen, seen_from(fill), keep_words=True)
             self._upgrade(order)
+            self._join_groups(order)
         if claimed and not order.claimed:
             order.strategy, order.claimed = strategy, True
         con_id = fill.instrument.con_id
@@ -318,6 +319,9 @@ class Orders:
             names.append(f"OCA group {seen.oca_group} of {seen.account}")
         if seen.parent_id > 0:
             names.append(f"children of order {seen.parent_id} of client {seen.client_id}")
+        if seen.account and seen.oca_group:  # it may have been placed without naming the account
+            nameless = self.groups.get(f"OCA group {seen.oca_group} of ", [])
+            nameless[:] = [other for other in nameless if other is not order]
         for name in names:
             group = self.groups.setdefault(name, [])
             if not any(other is order for other in group):

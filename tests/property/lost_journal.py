@@ -30,6 +30,5 @@ def store_of(facts, fills, orders):
 def rebuilt(facts, fills, orders, **kwargs):
     """The ledger that the store alone brings back."""
     ledger = Ledger(**kwargs)
-    for seq, fact in facts_from_store(store_of(facts, fills, orders)):
-        ledger.apply(seq, fact)
+    ledger.restore(*facts_from_store(store_of(facts, fills, orders)))
     return ledger

@@ -183,3 +183,14 @@ def test_reconciled_rows_come_from_the_last_run_that_stored_them():
     assert list(portfolio_as_of(stored, at(4))["strategy"]) == ["ALPHA", "BETA"]
     assert list(portfolio_as_of(stored, at(5))["strategy"]) == ["ALPHA"]
     assert portfolio_as_of(stored, at(-1)).empty
+
+
+def test_an_order_is_one_order_before_and_after_its_perm_id_was_known_f46():
+    desk = Desk()
+    desk.order("PendingSubmit", strategy="ALPHA", perm_id=0, order_id=4, client_id=2, account="")
+    desk.order("Submitted", strategy="ALPHA", perm_id=9, order_id=4, client_id=2)
+    desk.order("PendingSubmit", strategy="BETA", perm_id=0, order_id=4, client_id=3)
+    desk.order("Cancelled", perm_id=9, order_id=4, client_id=2)
+    for known, moment in ((["O:2:4"], 1), (["PDU1:9"], 2), (["PDU1:9", "ODU1:3:4"], 3), (["PDU1:9", "ODU1:3:4"], 4)):
+        assert [o.order_key for o in orders_as_of(desk.orders, desk.facts[moment - 1].received_at)] == known
+    assert [o.order_key for o in orders_as_of(desk.orders, desk.clock, open_only=True)] == ["ODU1:3:4"]

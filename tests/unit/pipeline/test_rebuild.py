@@ -106,3 +106,20 @@ def test_a_correction_that_names_another_instrument_moves_execution_and_order_f1
     assert (order.filled, order.avg_fill_price, order.state) == (9, dec("6.5"), "Filled")
     desk.stored_rows_fold_to_the_books()
     assert_the_store_alone_tells_it(desk)
+
+
+def test_an_owner_that_was_inferred_claims_no_order_when_it_comes_back_f54():
+    desk = Desk(patterns={"ALPHA": "A*"})
+    desk.fill("a.b.01", 7, 5, perm_id=103)
+    desk.fill("a.c.01", 3, 5, perm_id=103, order_ref="A:1")
+    assert (desk.quantity(UNASSIGNED), desk.quantity("ALPHA")) == (7, 3)
+    assert_the_store_alone_tells_it(desk)
+
+
+def test_a_move_that_was_refused_is_refused_again():
+    desk = Desk()
+    desk.order("Filled", strategy="BETA")
+    desk.fill("a.b.01", 7, 5, perm_id=5)
+    desk.assign("X", moves=[("a.b.01", UNASSIGNED, "ALPHA")])
+    assert desk.quantity("BETA") == 7
+    assert_the_store_alone_tells_it(desk)

@@ -441,3 +441,12 @@ def test_rows_carry_the_brokers_time_and_ours():
     desk.order("Submitted", strategy="ALPHA", status_at=at(7), received_at=at(9))
     (record,) = desk.ledger.timeline("PDU1:5")
     assert (record.update.status_at, record.recorded_at) == (at(7), at(9))
+
+
+def test_an_order_placed_without_an_account_is_in_its_group_once_a_fill_names_it_f79():
+    desk = Desk()
+    for perm_id, exec_id in ((1, "a.b.01"), (2, "a.c.01")):
+        desk.order("Submitted", perm_id=perm_id, account="", oca_group="exits", strategy="ALPHA")
+        desk.fill(exec_id, -10, 5, perm_id=perm_id)
+    assert "oca_overfill" in desk.kinds()
+    assert [f.key for f in desk.ledger.findings.values()] == ["oca_overfill:OCA group exits of DU1"]
