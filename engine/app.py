@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from engine.clock import SystemClock
 from engine.desk.alerts import Alerts, apprise_sender, gather
 from engine.errors import BrokerError, FillbookError
 from engine.monitor import LoopLag, health
+from engine.office.square import ages_of, square_of
 from engine.pipeline.remote import RemoteEvents
 from engine.pipeline.room import BookRoom
 from engine.portfolio_manager import PortfolioManager
@@ -25,8 +27,6 @@ from engine.strategy_manager import StrategyManager
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
-
-    import pandas as pd
 
     from engine.broker.absent import AbsentBroker
     from engine.broker.connection import BrokerState
@@ -283,8 +283,8 @@ class Engine:
         return lambda: self._listeners.remove(callback) if callback in self._listeners else None
 
     def broker_state(self) -> BrokerState:
-        """The link to IB as it is now."""
-        return self._broker.state
+        """The link to IB as it is now, and when it was last heard from."""
+        return replace(self._broker.state, heard_at=self._broker.heard_at)
 
     def tasks(self) -> dict[str, str]:
         """Task -> running, ended, or why it failed; the two threads included."""
@@ -299,22 +299,25 @@ class Engine:
         return health(self)
 
     def square(self) -> dict[str, Any]:
-        """Whether strategies + UNASSIGNED = broker for every account and instrument, as of the last comparison.
+        """Whether strategies + UNASSIGNED = broker for every account and instrument.
 
         Returns:
-            ``ok`` (``None`` while there never was a good comparison or IB is away), ``rows`` that fail, ``checked_at``,
-            ``unknown`` accounts.
+            See :func:`engine.office.square.square_of`; ``rows``: the open breaks.
         """
-        last = self.portfolio_manager.reconciler.last
-        if last is None:
-            return {"ok": None, "rows": self._failing(), "checked_at": None, "unknown": {}}
-        ok: bool | None = last.square and not last.breaks
-        if last.unknown or self._broker.state.state == "unavailable":
-            ok = None
-        return {"ok": ok, "rows": self._failing(), "checked_at": last.at, "unknown": dict(last.unknown)}
+        reconciler = self.portfolio_manager.reconciler
+        last = reconciler.last
+        found = square_of(
+            reconciler.breaks(open_only=False),
+            checked_at=None if last is None else last.at,
+            unknown={} if last is None else last.unknown,
+            available=self._broker.state.state != "unavailable",
+        )
+        return found | {"rows": self.portfolio_manager.breaks()}
 
-    def _failing(self) -> pd.DataFrame:
-        return self.portfolio_manager.breaks()
+    def data_ages(self) -> list[dict[str, Any]]:
+        """How old each account's picture is; see :func:`engine.office.square.ages_of`."""
+        answers, good = self.portfolio_manager.reconciler.answers()
+        return ages_of(answers, good, self.clock.now())
 
     def alerts(self) -> list[dict[str, Any]]:
         """Alerts, active ones first: at, severity, text, kind, since, cleared_at, delivery."""

@@ -27,6 +27,7 @@ class AbsentBroker:
         self._clock = clock
         self._accounts = tuple(accounts)
         self.state = BrokerState(state="unavailable", since=clock.now(), reason=_WHY)
+        self.heard_at: datetime | None = None
 
     @property
     def available(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -78,6 +78,7 @@ class IbBroker:
         self._pause_s = pause_s
         self._portfolio_every_s = portfolio_every_s
         self._outlet = Outlet(sink, self._not_accepted)
+        self._heard_at: datetime | None = None
         self._link = LinkKeeper(settings, clock, on_state, self.emit)
         self._memory = PositionMemory()
         self._session: Session | None = None
@@ -93,6 +94,14 @@ class IbBroker:
     def state(self) -> BrokerState:
         """The link as it is now."""
         return self._link.state
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When anything at all was last heard from IB, to the second; ``None`` before the first word."""
+        if self._session is not None:
+            silence = timedelta(seconds=self._session.silence_s())
+            self._heard_at = (self._clock.now() - silence).replace(microsecond=0)
+        return self._heard_at
 
     @property
     def available(self) -> bool:
@@ -236,7 +245,7 @@ class IbBroker:
         except BrokerError as error:
             return str(error)
         finally:
-            self._session = self._work = None
+            self._heard_at, self._session, self._work = self.heard_at, None, None
             session.close("the connection was given up")
         return session.ended.result()
 
@@ -280,7 +289,7 @@ class IbBroker:
     def _lost(self, reason: str) -> None:
         """The other side hung up: nobody may ask this connection any more, though its loops are still ending."""
         if self._session is not None:
-            self._session = self._work = None
+            self._heard_at, self._session, self._work = self.heard_at, None, None
             self._link.closed(reason, self._backoff.attempts)
 
     def _why_not(self) -> str:

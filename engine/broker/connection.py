@@ -30,6 +30,8 @@ class BrokerState:
         coverage: Whose executions are reported live: ``own only``, or ``all (client 0)`` (F50). A master client id set
             in TWS cannot be seen from here.
         attempts: Failed attempts since the last connection.
+        heard_at: When anything at all was last heard from IB, UTC, to the second; ``None`` before the first word. Only
+            what :meth:`engine.app.Engine.broker_state` gives carries it.
     """
 
     state: LinkState
@@ -44,6 +46,7 @@ class BrokerState:
     server_version: int = 0
     attempts: int = 0
     last_sync: datetime | None = None
+    heard_at: datetime | None = None
 
 
 class Backoff:

@@ -95,6 +95,7 @@ class Reconciler:
         self._policy = Policy(settle_s=settings.settle_s, confirm_runs=settings.confirm_runs)
         self._picture: Picture | None = None
         self._good: dict[str, tuple[Confirmed, Picture]] = {}
+        self._answers: Sequence[AccountSnapshot] = ()
         self._current: asyncio.Task[ReconcileResult] | None = None
         self._next: asyncio.Task[ReconcileResult] | None = None
         self._behind: asyncio.Future[ReconcileResult] | None = None
@@ -124,6 +125,10 @@ class Reconciler:
     def locks(self) -> list[Lockout]:
         """Advice not to trade, per (account, con_id), from confirmed breaks."""
         return lockouts(self._book.breaks.values())
+
+    def answers(self) -> tuple[Sequence[AccountSnapshot], Mapping[str, Confirmed]]:
+        """The latest answers, and the latest confirmed one of each account."""
+        return self._answers, {account: answer for account, (answer, _) in list(self._good.items())}
 
     def live(self, account: str, con_id: int) -> tuple[Confirmed, Difference] | None:
         """The latest confirmed answer of an account, and what differs now (assignments since then included).
@@ -184,6 +189,7 @@ class Reconciler:
         now = self._clock.now()
         run_id = f"{now:%Y%m%dT%H%M%S.%f}-{self._counter}"
         answers = await self._ask(now)
+        self._answers = answers
         unknown = unknown_accounts(answers)
         if not any(isinstance(a, Confirmed) for a in answers):
             why = "; ".join(r if a == "*" else f"{a}: {r}" for a, r in unknown.items()) or "the broker named no account"

@@ -49,6 +49,8 @@ async def test_strategies_that_trade_against_each_other_keep_books_of_their_own_
             assert set(table["status"]) <= {"matched"}
             assert engine.portfolio_manager.verify().empty
             assert engine.square()["ok"] is True
+            assert engine.broker_state().heard_at is not None
+            assert [row["state"] for row in engine.data_ages()] == ["confirmed"] * len(engine.broker_state().accounts)
 
 
 async def test_a_restart_brings_the_same_books_to_the_last_digit_and_the_replay_books_nothing_twice(tmp_path):
