@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import panel as pn
 import panel_material_ui as pmui
+import param
 from bokeh.document import Document
 from panel.util.parameters import edit_readonly
 
@@ -23,7 +24,7 @@ from dashboard.hub import Hub
 from dashboard.model import URL_NAMES, SessionState, read_moment
 from dashboard.parts import Screen, notice, text
 from dashboard.picture import Picture, read_past
-from dashboard.pulse import Pulse, strip
+from dashboard.pulse import Pulse, stale_after, strip
 from dashboard.roles import LOCAL_USER
 from dashboard.theme import escape, time_text
 from dashboard.views.assignments import Assignments
@@ -40,7 +41,7 @@ from dashboard.views.settings import SettingsInForce
 
 log = logging.getLogger(__name__)
 
-RECENT_S: Final = 5.0
+RECENT_S: Final = 1.5
 """A picture older than this is not shown, not even for the moment until the next one."""
 
 ALL_STRATEGIES, ALL_ACCOUNTS = "All strategies", "All accounts"
@@ -88,7 +89,7 @@ class Shell:
         self.desk = Desk(engine, hub, self.state, user)
         self.doc: Document | None = None
         self.screens: dict[str, Screen] = {}
-        self.pulse = Pulse(on_answer=self._answered, on_go=self.state.go, sizing_mode="stretch_width", margin=0)
+        self.pulse = Pulse(on_answer=self._answered, on_go=self._follow, sizing_mode="stretch_width", margin=0)
         self.title = text()
         self.banner = text(visible=False)
         self.loading = text("<p class='dim' role='status'>Loading the books …</p>")
@@ -216,6 +217,7 @@ class Shell:
                 today,
                 now,
                 frames.base_currency(picture.table("positions"), self.engine.settings.base_currency),
+                stale_after(self.engine.settings),
             )
         )
         self._offer(picture)
@@ -236,8 +238,8 @@ class Shell:
             )
             self._put(screen)
             return
-        if picture.live and not screen.needs <= picture.parts.keys() | picture.errors.keys():
-            return  # still loading; an empty table would say that there is nothing
+        if picture.live and not screen.needs <= picture.current:
+            return  # still loading; an empty table would say that there is nothing, an old one that nothing has changed
         try:
             screen.draw(picture)
         except Exception as error:
@@ -272,6 +274,17 @@ class Shell:
     def _clicked(self, item: dict[str, Any]) -> None:
         keys = {SCREENS[key].title: key for key in self.keys}
         self.state.param.update(view=keys[item["label"]], focus={})
+
+    def _follow(self, view: str, what: str) -> None:
+        """Open the screen behind a figure, which is about all strategies; ``what`` says which part of it.
+
+        The badge (``all``) is about all accounts as well.
+        """
+        with param.parameterized.batch_call_watchers(self.state):
+            self.state.strategy = ""
+            if what == "all":
+                self.state.account = ""
+            self.state.go(view, **({what: True} if what else {}))
 
     def _moved(self, _event: Any) -> None:
         key = self._key()

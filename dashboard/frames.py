@@ -120,7 +120,7 @@ def base_currency(positions: pd.DataFrame | None, configured: str) -> str:
 
 # --- positions --------------------------------------------------------------------------------------------------------
 
-POSITION_TEXTS = ("strategy", "account", "instrument", "sec_type", "currency")
+POSITION_TEXTS = ("strategy", "account", "instrument", "sec_type", "currency", "symbol")
 POSITION_NUMBERS = (
     "qty",
     "avg_cost",

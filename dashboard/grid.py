@@ -1,11 +1,13 @@
 """Tables: one look for all, text that stays text, and no update under the operator's hand.
 
-``value=`` is set only when something shown changed. While a row is selected the table holds still and says how much
-newer the books are; letting go of the selection brings the news.
+``value=`` is set only when something shown changed. While a row is selected the rows stay where they are: their figures
+stay live, rows that are new wait and are counted, and when a chosen row has gone from the books the table says so. A row
+is known again by its key, never by its place.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -13,10 +15,12 @@ from urllib.parse import quote
 
 import pandas as pd
 import panel as pn
+import panel_material_ui as pmui
 from panel.viewable import Viewable, Viewer
 
 from dashboard import theme
-from dashboard.frames import same
+from dashboard.frames import harmless, same
+from dashboard.theme import escape
 
 Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "time"]
 
@@ -60,8 +64,10 @@ class Grid(Viewer):
         empty: What stands in an empty table.
         page_size: Rows a page.
         selectable: ``False``, 1 (one row) or ``"checkbox"``.
-        on_select: Called with the selected rows as a frame.
+        on_select: Called with the selected rows as a frame, whenever other rows are selected than before.
+        key: Columns by which a row is known again; without any the table holds still while a row is selected.
         fit: True squeezes the columns into the width there is; False scrolls.
+        sortable: False where the order is chosen elsewhere, because the table holds one page only.
     """
 
     def __init__(
@@ -73,16 +79,22 @@ class Grid(Viewer):
         page_size: int = 15,
         selectable: bool | int | str = False,
         on_select: Callable[[pd.DataFrame], None] | None = None,
+        key: tuple[str, ...] = (),
         fit: bool = False,
+        sortable: bool = True,
         **params: Any,
     ) -> None:
         super().__init__(**params)
         self.columns = dict(columns)
         self.on_select = on_select
         self.page_size = page_size
-        self._label = f"label-{quote(label)}"  # mend.js makes an aria-label of it
+        self.key = key
+        # mend.js makes an aria-label of the first; theme.TABLE_CSS knows the others.
+        self._classes = [f"label-{quote(label)}", *(["snug"] if fit else []), *(["one-click"] if selectable else [])]
         self._shown: pd.DataFrame | None = None
         self._pending: pd.DataFrame | None = None
+        self._chosen: list[tuple[str, ...]] = []
+        self._moving = False
         self.table = pn.widgets.Tabulator(
             self._frame(pd.DataFrame()),
             titles={name: column.title for name, column in columns.items()},
@@ -95,7 +107,7 @@ class Grid(Viewer):
             }
             or False,
             editors=dict.fromkeys(columns),
-            sortable=not fit,
+            sortable=sortable and not fit,
             show_index=False,
             layout="fit_columns" if fit else "fit_data_stretch",
             pagination="local",
@@ -108,7 +120,8 @@ class Grid(Viewer):
                 "headerSortTristate": True,
                 "columnDefaults": {"maxInitialWidth": 210},
             },
-            css_classes=["one-page", self._label],
+            css_classes=["one-page", *self._classes],
+            margin=(4, 0),
             label=label,
         )
         self.note = pn.pane.HTML(
@@ -119,7 +132,7 @@ class Grid(Viewer):
             margin=(0, 10),
         )
         self._layout = pn.Column(self.note, self.table, sizing_mode="stretch_width", margin=0)
-        if on_select is not None:
+        if selectable:
             self.table.param.watch(self._selected, "selection")
 
     def __panel__(self) -> Viewable:
@@ -130,22 +143,91 @@ class Grid(Viewer):
         frame = self._frame(frame)
         if same(self._shown, frame):
             self._pending = None
-            self.note.visible = False
+            self._say("")
             return False
-        if self.table.selection:
-            self._pending = frame
-            self.note.param.update(
-                object="The table holds still while a row is selected; newer data is waiting.", visible=True
-            )
+        if not self.table.selection:
+            self._put(frame)
+            return True
+        self._pending = frame
+        if not self.key:
+            self._say("The table holds still while a row is selected; newer data is waiting.")
             return False
-        self._put(frame)
-        return True
+        return self._renew(frame)
+
+    def _renew(self, frame: pd.DataFrame) -> bool:
+        """Bring the figures of the rows on show up to date, in their places; new rows wait, rows that went go."""
+        assert self._shown is not None
+        news = dict(zip(self._keys(frame), range(len(frame)), strict=True))
+        kept = [key for key in self._keys(self._shown) if key in news]
+        gone = [key for key in self._chosen if key not in news]
+        if gone and len(gone) == len(self._chosen):
+            self._select([])
+            self._put(frame)
+            self._say(f"No longer here: {'; '.join(' '.join(key) for key in gone)}. The selection is empty.")
+            return True
+        waiting = len(frame) - len(kept)
+        place = {key: row for row, key in enumerate(kept)}
+        chosen = [place[key] for key in self._chosen if key in place]
+        moved = chosen != sorted(self.table.selection)
+        if moved:
+            self._quietly([])
+        merged = frame.iloc[[news[key] for key in kept]].reset_index(drop=True)
+        changed = not same(self._shown, merged)
+        if changed:
+            self._put(merged)
+            self._pending = frame if waiting else None
+        if moved:
+            self._quietly(chosen)
+            self._tell()
+        words = f"No longer here: {'; '.join(' '.join(key) for key in gone)}. " if gone else ""
+        if waiting:
+            words += f"{waiting} more rows wait until the selection is cleared."
+        self._say(words)
+        return changed
+
+    def _keys(self, frame: pd.DataFrame) -> list[tuple[str, ...]]:
+        return list(zip(*(frame[name].astype(str) for name in self.key), strict=True))
+
+    def _say(self, words: str) -> None:
+        shown = words and f"<span role='status'>{escape(words)}</span>"
+        if shown != self.note.object:
+            self.note.param.update(object=shown, visible=bool(words))
+
+    def _quietly(self, selection: list[int]) -> None:
+        self._moving = True
+        try:
+            self.table.selection = selection
+        finally:
+            self._moving = False
+
+    def _select(self, selection: list[int]) -> None:
+        self._quietly(selection)
+        self._tell()
+
+    def choose(self, *key: str) -> bool:
+        """Select the row with this key, as somebody who came by a link would; returns False when it is not here."""
+        found = (
+            [row for row, one in enumerate(self._keys(self._shown)) if one == key] if self._shown is not None else []
+        )
+        if found:
+            self._select(found[:1])
+        return bool(found)
 
     def release(self) -> None:
         """Let go of the selection and show what waited."""
-        self.table.selection = []
+        if self.table.selection:
+            self._select([])
         if self._pending is not None:
             self._put(self._pending)
+
+    def export(self, filename: str, label: str = "Download CSV") -> pmui.FileDownload:
+        """A button that hands out the whole table as it is now, columns beyond those on the screen included."""
+        return pmui.FileDownload(callback=self.csv, filename=filename, label=label, variant="outlined", size="small")
+
+    def csv(self) -> io.StringIO:
+        """The table as CSV, harmless to a spreadsheet."""
+        frame = self._pending if self._pending is not None else self._shown
+        return io.StringIO("" if frame is None else harmless(frame).to_csv(index=False))
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -168,15 +250,27 @@ class Grid(Viewer):
         # Only what is shown goes to the browser, always under the same columns: Tabulator stumbles over a table whose
         # columns change while it is still being built.
         shown = frame[list(self.columns)]
-        classes = ["one-page" if len(frame) <= self.page_size else "many-pages", self._label]
+        classes = ["one-page" if len(frame) <= self.page_size else "many-pages", *self._classes]
         if classes != self.table.css_classes:
             self.table.css_classes = classes
         if not same(self.table.value, shown):
             self.table.value = shown
-        self.note.visible = False
+        self._say("")
 
     def _selected(self, _event: Any) -> None:
-        if self.on_select is not None:
-            self.on_select(self.selected)
+        if self._moving:
+            return
+        self._tell()
         if not self.table.selection and self._pending is not None:
             self._put(self._pending)
+
+    def _tell(self) -> None:
+        """Remember which rows are chosen, and tell whoever asked when they are others than before."""
+        rows = self.selected
+        places: list[tuple[str, ...]] = [(str(place),) for place in self.table.selection]
+        chosen = self._keys(rows) if self.key else places
+        if chosen == self._chosen and self.key:
+            return
+        self._chosen = chosen
+        if self.on_select is not None:
+            self.on_select(rows)

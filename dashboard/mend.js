@@ -1,5 +1,6 @@
 // What the libraries leave out for screen readers, put in afterwards: names for grids and progress bars, and roles that
-// let a grid's scrolling box be focusable. Only attributes are touched, and only where they are missing.
+// let a grid's scrolling box be focusable. Only attributes are touched, and only where they are missing. Also the keyboard's
+// way through the rows of a table.
 const LABEL = "label-"
 
 function* everything(root) {
@@ -33,10 +34,45 @@ function grid(element) {
   }
 }
 
+// Rows are chosen with the mouse in the library; here the arrow keys walk over them, and Enter or the space bar chooses.
+// A refresh makes new rows: the one that had the focus is remembered by its place and gets it back.
+function walkable(element) {
+  const table = element.querySelector(".tabulator-tableholder")
+  if (!table || element.dataset.walkable || !element.querySelector(".tabulator-row.tabulator-selectable")) { return }
+  element.dataset.walkable = "yes"
+  const rows = () => [...table.querySelectorAll(".tabulator-row")]
+  const here = () => rows().indexOf(element.getRootNode().activeElement?.closest?.(".tabulator-row"))
+  const stand = (place) => {
+    const row = rows()[place]
+    if (!row) { return }
+    row.tabIndex = -1
+    row.focus()
+    element.dataset.place = String(place)
+  }
+  table.addEventListener("keydown", (event) => {
+    const place = here()
+    const step = {ArrowDown: 1, ArrowUp: -1}[event.key]
+    if (event.target.tagName === "INPUT") { return }
+    if (step) {
+      stand(Math.max(0, Math.min(rows().length - 1, place < 0 ? 0 : place + step)))
+    } else if ((event.key === "Enter" || event.key === " ") && place >= 0) {
+      rows()[place].querySelector(".tabulator-cell:not(.tabulator-row-header)")?.click()
+    } else {
+      return
+    }
+    event.preventDefault()
+  })
+  table.addEventListener("focusout", (event) => { if (event.relatedTarget) { delete element.dataset.place } })
+  new MutationObserver(() => {
+    if (element.dataset.place && !element.getRootNode().activeElement) { stand(Number(element.dataset.place)) }
+  }).observe(table.querySelector(".tabulator-table"), {childList: true})
+}
+
 function mend() {
   for (const element of everything(document)) {
     if (element.classList.contains("tabulator")) {
       grid(element)
+      walkable(element)
     } else if (element.getAttribute("role") === "progressbar" && !element.hasAttribute("aria-label")) {
       put(element, "aria-label", "In progress")
     } else if (element.tagName === "NAV") {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ClassVar
 
 import panel as pn
@@ -13,6 +14,8 @@ from dashboard.desk import Desk
 from dashboard.model import SessionState
 from dashboard.picture import Picture
 from dashboard.theme import escape
+
+log = logging.getLogger(__name__)
 
 CARD = {
     "background": "var(--panel-surface-color)",
@@ -36,6 +39,11 @@ p { margin: 2px 0; }
   padding: 8px 12px; background: var(--panel-surface-color); min-width: 0; }
 .tile.good { border-left-color: var(--fb-up); } .tile.bad { border-left-color: var(--fb-down); }
 .tile.warn { border-left-color: #d58a00; }
+button.tile { font: inherit; color: inherit; text-align: left; cursor: pointer;
+  display: flex; flex-direction: column; }
+button.tile:hover { background: color-mix(in srgb, var(--panel-primary-color) 8%, var(--panel-surface-color)); }
+button.tile:focus-visible { outline: 3px solid var(--panel-primary-color); outline-offset: 1px; }
+.tile > span { display: block; }
 .tile .label { font-size: 12px; color: var(--fb-dim); }
 .tile .value { font-size: 20px; font-weight: 650; font-variant-numeric: tabular-nums; }
 .tile .more { font-size: 12px; color: var(--fb-dim); overflow-wrap: anywhere; }
@@ -85,12 +93,15 @@ def side_by_side(*columns: Any, least: int = 420) -> pn.FlexBox:
     return pn.FlexBox(*columns, gap="12px", sizing_mode="stretch_width", align_items="start", margin=0)
 
 
-def tile(label: str, value: str, more: str = "", state: str = "") -> str:
-    """One figure; all three texts are escaped."""
-    return (
-        f'<div class="tile {state}"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
-        f'<div class="more">{escape(more)}</div></div>'
+def tile(label: str, value: str, more: str = "", state: str = "", go: str = "") -> str:
+    """One figure; all three texts are escaped. ``go`` names the screen behind it, which a click opens."""
+    inner = (
+        f'<span class="label">{escape(label)}</span><span class="value">{escape(value)}</span>'
+        f'<span class="more">{escape(more)}</span>'
     )
+    if not go:
+        return f'<div class="tile {state}">{inner}</div>'
+    return f'<button type="button" class="tile {state}" data-go="{escape(go)}">{inner}</button>'
 
 
 def tiles(entries: Iterable[str]) -> str:
@@ -126,6 +137,7 @@ class Screen(Viewer):
         self.desk = desk
         self.errors = text(visible=False)
         self._stamps: dict[str, object] = {}
+        self._trouble = ""
         self.body = self.build()
         self._page = pn.Column(self.errors, self.body, sizing_mode="stretch_width", margin=0)
 
@@ -148,10 +160,24 @@ class Screen(Viewer):
     def draw(self, picture: Picture) -> None:
         """Refresh, and show which parts could not be read."""
         failed = [f"{name}: {why}" for name, why in picture.errors.items() if name in self.needs]
-        words = "".join(notice("error", f"Cannot be shown now – {line}") for line in failed)
+        words = "".join(notice("error", f"Cannot be shown now – {line}") for line in failed) + self._trouble
         if words != self.errors.object:
             self.errors.param.update(object=words, visible=bool(words))
         self.refresh(picture)
+
+    def fetch(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run what reads in a thread and then shows; what goes wrong stands above the screen until it works again."""
+
+        async def guarded() -> None:
+            try:
+                await work()
+            except Exception as error:
+                log.exception("A part of the screen %s cannot be read", self.title)
+                self._trouble = notice("error", f"Cannot be read now – {error}. What is below may be old.")
+            else:
+                self._trouble = ""
+
+        pn.state.execute(guarded)
 
     def changed(self, key: str, *stamp: object) -> bool:
         """True when ``stamp`` differs from that of the last call with this key."""

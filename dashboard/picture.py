@@ -62,6 +62,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "quarantine": _table("quarantine"),
     "fees": _table("fees_pending"),
     "assignments": _table("assignments"),
+    "audit": _table("audit"),
     "rules": _table("rules"),
     "closes": _table("closes"),
 }
@@ -73,7 +74,7 @@ EVERY_S: Final[Mapping[str, float]] = {
     "closes": 5.0,
     "runs": 2.0,
     "fees": 2.0,
-    **dict.fromkeys(("health", "findings", "quarantine", "locks", "rules", "assignments", "alerts"), 1.0),
+    **dict.fromkeys(("health", "findings", "quarantine", "locks", "rules", "assignments", "alerts", "audit"), 1.0),
     **dict.fromkeys(("square", "portfolio", "breaks"), 0.5),
 }
 """Parts that are not worth reading at every tick: least seconds between two readings."""
@@ -93,6 +94,7 @@ class Picture:
         parts: Part name -> value as the engine gave it.
         stamps: Part name -> number that grows when the value changed.
         errors: Part name -> why it could not be read.
+        current: Parts that were kept up to date for this picture; others may be what somebody looked at long ago.
     """
 
     at: datetime
@@ -101,6 +103,7 @@ class Picture:
     parts: Mapping[str, Any] = field(default_factory=dict)
     stamps: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    current: frozenset[str] = frozenset()
 
     def table(self, name: str) -> pd.DataFrame:
         """A part that is a table; an empty one when it was not read (yet)."""
@@ -138,7 +141,9 @@ def read(
             continue  # nothing happened; what depends on the clock alone still gets a look every two seconds
         read_at[name] = now_s
         _read_part(engine, name, None, parts, stamps, errors)
-    return Picture(at=datetime.now(UTC), version=version, parts=parts, stamps=stamps, errors=errors)
+    return Picture(
+        at=datetime.now(UTC), version=version, parts=parts, stamps=stamps, errors=errors, current=wanted | ALWAYS
+    )
 
 
 def read_past(engine: Any, as_of: datetime) -> Picture:
@@ -151,7 +156,7 @@ def read_past(engine: Any, as_of: datetime) -> Picture:
     if isinstance(parts.get("equity"), pd.DataFrame) and not parts["equity"].empty:
         frame = parts["equity"]
         parts["equity"] = frame[pd.to_datetime(frame["timestamp"], utc=True) <= pd.Timestamp(as_of)]
-    return Picture(at=as_of, live=False, parts=parts, stamps=stamps, errors=errors)
+    return Picture(at=as_of, live=False, parts=parts, stamps=stamps, errors=errors, current=TRAVELLING)
 
 
 def _read_part(

@@ -28,7 +28,25 @@ export function render({model, el}) {
   badge.className = "badge unknown"
   badge.textContent = "? Not checked yet"
   badge.dataset.chip = "square"
-  badge.addEventListener("click", () => model.send_msg({go: "reconciliation"}))
+  badge.addEventListener("click", () => model.send_msg({go: "reconciliation all"}))
+  // Figures anywhere on the page that name the screen behind them. They may be drawn anew between the pointer's going down
+  // and up, where a browser makes no click of it; and while they have the focus, which then goes back to the new one.
+  const named = (event) => event.composedPath().find((one) => one.dataset?.go)
+  let pressed = null
+  let held = null
+  const listeners = {
+    pointerdown: (event) => { pressed = named(event)?.dataset.go ?? null },
+    pointerup: (event) => { if (pressed && named(event)?.dataset.go === pressed) { model.send_msg({go: pressed}) } },
+    click: (event) => { if (event.detail === 0 && named(event)) { model.send_msg({go: named(event).dataset.go}) } },
+    focusin: (event) => { held = named(event) ?? null },
+  }
+  for (const [name, listener] of Object.entries(listeners)) { document.addEventListener(name, listener) }
+  const refocus = () => {
+    if (!held || held.isConnected) { return }
+    const go = held.dataset.go
+    held = null
+    for (const one of everything(document)) { if (one.dataset.go === go) { one.focus(); break } }
+  }
   strip.append(badge)
   const chips = {
     broker: chip(strip, "broker", "IB"),
@@ -59,12 +77,17 @@ export function render({model, el}) {
     badge.className = `badge ${data.square.state}`
     badge.title = data.square.title
     document.documentElement.dataset.fillbookSeq = String(data.seq)
+    setTimeout(refocus, 30)
     if (data.seq === 2 || data.seq % 4 === 0) { setTimeout(mend, 50) }
     requestAnimationFrame(() => model.send_msg({ack: data.seq}))
   })
 
   const watch = setInterval(async () => {
-    if (!strip.isConnected) { clearInterval(watch); return }
+    if (!strip.isConnected) {
+      clearInterval(watch)
+      for (const [name, listener] of Object.entries(listeners)) { document.removeEventListener(name, listener) }
+      return
+    }
     const silent = Date.now() - last
     if (silent < STALE_AFTER_MS) { gone = false; return }
     const seconds = Math.round(silent / 1000)

@@ -12,6 +12,7 @@ import pandas as pd
 from panel.custom import JSComponent
 
 from dashboard.frames import unbalanced
+from dashboard.model import VIEWS
 from dashboard.picture import Picture
 from dashboard.theme import duration_text, partial_sum, partial_text, time_text
 
@@ -25,7 +26,7 @@ class Pulse(JSComponent):
     _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("mend.js", "quick.js", "pulse.js"))
     _stylesheets = [(HERE / "pulse.css").read_text(encoding="utf-8")]  # noqa: RUF012  Panel's own spelling of a class option
 
-    def __init__(self, on_answer: Callable[[], None], on_go: Callable[[str], None], **params: Any) -> None:
+    def __init__(self, on_answer: Callable[[], None], on_go: Callable[[str, str], None], **params: Any) -> None:
         super().__init__(**params)
         self._on_answer = on_answer
         self._on_go = on_go
@@ -39,11 +40,15 @@ class Pulse(JSComponent):
     def _handle_msg(self, msg: Any) -> None:
         if isinstance(msg, dict) and "ack" in msg:
             self._on_answer()
-        elif isinstance(msg, dict) and msg.get("go") == "reconciliation":
-            self._on_go("reconciliation")
+        elif isinstance(msg, dict):
+            view, _, what = str(msg.get("go")).partition(" ")
+            if view in VIEWS:
+                self._on_go(view, what)
 
 
-def strip(picture: Picture, today: dict[str, float], now: datetime, base: str) -> dict[str, Any]:
+def strip(
+    picture: Picture, today: dict[str, float], now: datetime, base: str, stale_s: float | None = None
+) -> dict[str, Any]:
     """Put the strip's content into words.
 
     Args:
@@ -51,6 +56,7 @@ def strip(picture: Picture, today: dict[str, float], now: datetime, base: str) -
         today: Strategy -> net P&L today, NaN where unknown.
         now: Aware.
         base: Base currency's name for display.
+        stale_s: See :func:`stale_after`.
     """
     health = picture.parts.get("health") or {}
     total, unknown = partial_sum(today.values())
@@ -79,7 +85,7 @@ def strip(picture: Picture, today: dict[str, float], now: datetime, base: str) -
                 + (f"; not known for {unknown} positions or strategies" if unknown else ""),
             },
         },
-        "square": square_badge(picture.parts.get("square")),
+        "square": square_badge(picture.parts.get("square"), now, stale_s),
     }
 
 
@@ -123,22 +129,50 @@ def age_chip(at: datetime | None, now: datetime) -> dict[str, str]:
     }
 
 
-def square_badge(square: dict[str, Any] | None) -> dict[str, str]:
-    """The invariant strategies + UNASSIGNED = broker, in words and colour."""
+def stale_after(settings: Any) -> float | None:
+    """Seconds after which a comparison is too old to stand for now; ``None`` when there is no timer to expect one of."""
+    every = float(settings.reconcile_every_s)
+    return max(120.0, 4 * every) if every else None
+
+
+def standing(square: dict[str, Any] | None, now: datetime, stale_s: float | None = None) -> str:
+    """Where the invariant stands: ``square``, ``unassigned``, ``settling``, ``breaks``, ``unknown`` or ``stale``.
+
+    Args:
+        square: As the engine gives it; ``state`` where it says so itself.
+        now: Aware.
+        stale_s: A comparison that is older does not count any more, however good it was.
+    """
+    if square is None or square.get("ok", square.get("state")) is None:
+        return "unknown"
+    state = square.get("state")
+    if state is None:
+        fails, waits = unbalanced(square.get("rows"))
+        state = "square" if square["ok"] else "unassigned" if fails.empty and len(waits) else "breaks"
+    at = square.get("checked_at")
+    old = stale_s is not None and at is not None and (now - at).total_seconds() > stale_s
+    return "stale" if old and state != "breaks" else str(state)
+
+
+def square_badge(square: dict[str, Any] | None, now: datetime, stale_s: float | None = None) -> dict[str, str]:
+    """The invariant strategies + UNASSIGNED = broker, in words and colour; see :func:`standing`."""
     rule = "strategies + UNASSIGNED = broker"
-    ok = None if square is None else square.get("ok")
     at = None if square is None else square.get("checked_at")
     checked = f"checked {time_text(at)}" if at else "not checked yet"
-    if ok is None:
-        return {"text": "? Not checked", "state": "unknown", "title": f"{rule}: unknown, {checked}"}
-    if ok:
-        return {"text": "✓ Square", "state": "good", "title": f"{rule}: holds, {checked}"}
+    state = standing(square, now, stale_s)
     fails, waits = unbalanced(square.get("rows") if square else None)
-    if fails.empty and len(waits):
+    if state == "square":
+        return {"text": "✓ Square", "state": "good", "title": f"{rule}: holds, {checked}"}
+    if state == "unassigned":
         title = f"{rule}: holds, but {len(waits)} of it wait in UNASSIGNED for an owner, {checked}"
         return {"text": f"! {len(waits)} unassigned", "state": "unknown", "title": title}
-    return {
-        "text": f"✗ {len(fails)} not square",
-        "state": "bad",
-        "title": f"{rule}: does not hold for {len(fails)}, {checked}",
-    }
+    if state == "settling":
+        number = (square or {}).get("settling") or 0
+        title = f"{rule}: {number} differences are fresh and may be lag; not judged yet, {checked}"
+        return {"text": f"… {number} settling", "state": "unknown", "title": title}
+    if state == "breaks":
+        title = f"{rule}: does not hold for {len(fails)}, {checked}"
+        return {"text": f"✗ {len(fails)} not square", "state": "bad", "title": title}
+    if state == "stale":
+        return {"text": "? Not checked lately", "state": "unknown", "title": f"{rule}: not known now, last {checked}"}
+    return {"text": "? Not known", "state": "unknown", "title": f"{rule}: unknown, {checked}"}

@@ -67,20 +67,26 @@ TABLE_CSS: Final = (
 .tabulator .tabulator-header .tabulator-header-filter input { font-size: 12px; padding: 2px 4px !important;
   color: inherit; background: transparent;
   border: 1px solid var(--border-color, #8d99a6); border-radius: 4px; }
+:host(.snug) .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 5px !important; }
+:host(.snug) .tabulator .tabulator-row .tabulator-cell { padding: 3px 5px !important; }
 .tabulator .tabulator-row { min-height: 27px !important; height: 28px !important; }
 .tabulator .tabulator-row .tabulator-cell { padding: 3px 8px !important; height: 27px !important;
   min-height: 27px !important; font-size: 13px !important; line-height: 19px; }
 .tabulator .tabulator-row .tabulator-cell.tabulator-row-header { text-overflow: clip; }
 .tabulator .tabulator-row .tabulator-cell input[type=checkbox] { margin: 2px 4px; }
 .tabulator .tabulator-footer { padding: 2px !important; }
-.tabulator .tabulator-placeholder .tabulator-placeholder-contents {
+.tabulator .tabulator-placeholder { justify-content: flex-start !important; align-items: flex-start !important; }
+.tabulator .tabulator-placeholder .tabulator-placeholder-contents { text-align: left !important;
   font-size: 13px !important; font-weight: 400 !important;
   color: var(--panel-on-background-color) !important; white-space: normal; padding: 14px; }
 :host(.one-page) .tabulator .tabulator-footer { display: none; }
 .tabulator-row .up { color: var(--fb-up); }
 .tabulator-row .down { color: var(--fb-down); }
 .tabulator-row .dim { color: var(--fb-dim); }
+.tabulator-row:hover :is(.up, .down, .dim) { color: inherit; }
 .tabulator-row.tabulator-selected :is(.up, .down, .dim) { color: inherit; font-weight: 600; }
+.tabulator-row:focus-visible { outline: 2px dashed var(--panel-primary-color); outline-offset: -2px; }
+:host(.one-click) .tabulator-row { cursor: pointer; }
 .tabulator-row.tabulator-selected { outline: 2px solid var(--panel-primary-color); outline-offset: -2px; }
 """
 )
@@ -117,6 +123,8 @@ STRATEGY_COLOURS: Final = (
     "#1f9ec2",
     "#d1433a",
 )
+
+TOTAL_COLOUR: Final = "#8a929a"
 
 BREAK_WORDS: Final = {
     "settling": "settling – local activity is fresh",

@@ -195,8 +195,10 @@ class PortfolioManager:
             return self._past.portfolio(account, as_of)
         return self._live.portfolio(self.reconciler.last, account)
 
-    def breaks(self, open_only: bool = True, as_of: datetime | None = None) -> pd.DataFrame:
-        """Breaks, most urgent first."""
+    def breaks(self, open_only: bool = True, as_of: datetime | None = None, history_of: str = "") -> pd.DataFrame:
+        """Breaks, most urgent first; with ``history_of`` every stored change of that one break, oldest first."""
+        if history_of:
+            return self._past.break_history(history_of)
         if as_of is not None:
             return self._past.breaks(as_of, open_only=open_only)
         return breaks_frame(self.reconciler.breaks(open_only=open_only), self.clock.now())

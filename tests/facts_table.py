@@ -402,7 +402,7 @@ TABLE: dict[str, Answer] = {
         "long tables are paged, and sent again only where they changed",
         (
             "unit/dashboard/test_screens.py::test_a_table_is_sent_again_only_when_something_shown_changed",
-            "unit/dashboard/test_screens.py::test_a_table_holds_still_while_a_row_is_selected",
+            "unit/dashboard/test_screens.py::test_a_chosen_row_stays_chosen_when_others_come_and_go",
         ),
         "An hour of updates, and memory over it, is for the long runs (`make soak`), not for the suite.",
     ),

@@ -1,4 +1,4 @@
-"""Assignments: the journal with its way back, and the rules "always do this"."""
+"""Assignments: the journal with its way back, the rules "always do this", and the audit of every act."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Assignments(Screen):
     """Every entry of the journal, newest first; an entry is taken back by another entry, never erased."""
 
     title = "Assignments"
-    needs: ClassVar[frozenset[str]] = frozenset({"assignments", "rules"})
+    needs: ClassVar[frozenset[str]] = frozenset({"assignments", "rules", "audit"})
 
     def build(self) -> Viewable:
         """Make journal, reversal, rules and the form for a new rule."""
@@ -41,7 +41,9 @@ class Assignments(Screen):
             empty="Nothing has been assigned yet",
             selectable=1,
             on_select=self._picked,
+            key=("assignment_id", "strategy", "recorded_at"),
         )
+        self.export = self.journal.export("assignments.csv")
         acts = self.desk.may_act
         self.why = pmui.TextInput(label="Reason for the reversal (required)", size="small", width=360, visible=acts)
         self.reverse = pmui.Button(
@@ -76,6 +78,7 @@ class Assignments(Screen):
             page_size=8,
             selectable=1,
             on_select=self._rule_picked,
+            key=("rule_id",),
         )
         self.strategy = pmui.TextInput(label="Goes to strategy", size="small", width=180)
         self.pattern = pmui.TextInput(label="Order reference like (* any)", size="small", width=200)
@@ -90,6 +93,18 @@ class Assignments(Screen):
             disabled=True,
             visible=acts,
             on_click=self._toggle,
+        )
+        self.audit = Grid(
+            "Audit of all acts",
+            {
+                "received_at": Column("At (UTC)", "time"),
+                "user": Column("Who", filter=True),
+                "act": Column("Act", filter=True),
+                "allowed": Column("Allowed"),
+                "detail": Column("Detail", width=420),
+            },
+            empty="Nobody has acted yet",
+            page_size=8,
         )
         self.outcome = text()
         form = pn.FlexBox(
@@ -106,10 +121,18 @@ class Assignments(Screen):
         return pn.Column(
             section(
                 "Journal",
-                pn.FlexBox(self.why, self.reverse, self.clear, align_items="center", gap="10px"),
+                pn.FlexBox(
+                    self.why,
+                    self.reverse,
+                    self.clear,
+                    self.journal.export("assignments.csv"),
+                    align_items="center",
+                    gap="10px",
+                ),
                 self.journal,
             ),
             section("Rules", self.rules, self.toggle, form, self.outcome),
+            section("Audit: who did what, refused acts included", self.audit),
             sizing_mode="stretch_width",
             margin=0,
         )
@@ -122,6 +145,8 @@ class Assignments(Screen):
             )
         if self.changed("rules", picture.stamp("rules")):
             self.rules.offer(rules_table(picture.table("rules")))
+        if self.changed("audit", picture.stamp("audit")):
+            self.audit.offer(audit_table(picture.table("audit")))
 
     def _picked(self, rows: pd.DataFrame) -> None:
         self.clear.disabled = rows.empty
@@ -227,3 +252,9 @@ def rules_table(frame: pd.DataFrame) -> pd.DataFrame:
         )
     out = frames.tidy(source, texts, ("client_id", "con_id"))
     return out.assign(enabled=["yes" if value == "True" else "no" for value in out["enabled"]])
+
+
+def audit_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Acts, latest first, with ``allowed`` as yes or refused."""
+    out = frames.tidy(frame, ("user", "act", "allowed", "detail"), (), ("received_at",))
+    return out.assign(allowed=["yes" if value == "True" else "refused" for value in out["allowed"]])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import io
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -28,9 +29,7 @@ class DayClose(Screen):
         acts = self.desk.may_act
         today = datetime.now(UTC).date()
         self.ready = text()
-        self.date = pmui.DatePicker(
-            label="Day (UTC)", value=today - timedelta(days=0), size="small", width=180, visible=acts
-        )
+        self.date = pmui.DatePicker(label="Day (UTC)", value=today, size="small", width=180, visible=acts)
         self.account = pmui.Select(label="Account to close", options=[], size="small", width=190, visible=acts)
         self.overrule = pmui.TextInput(
             label="Reason to close in spite of open breaks (empty: refuse)",
@@ -61,6 +60,18 @@ class DayClose(Screen):
                 "closed_at": Column("Closed (UTC)", "time"),
             },
             empty="No day has been closed yet",
+            selectable=1,
+            on_select=self._picked,
+            key=("close_id",),
+        )
+        self.as_csv = self._statement("csv", "Statement as CSV")
+        self.as_html = self._statement("html", "Statement as a page")
+        self.clear = pmui.Button(
+            label="Clear selection",
+            variant="text",
+            size="small",
+            disabled=True,
+            on_click=lambda _: self.closes.release(),
         )
         words = text(
             "<p class='dim'>The statement is compared with the books: new executions are booked once, "
@@ -78,10 +89,38 @@ class DayClose(Screen):
                 ),
                 section("Import a Flex statement", words, self.flex, self.load, self.progress, self.read),
             ),
-            section("Closed days", self.closes),
+            section(
+                "Closed days",
+                pn.FlexBox(self.as_csv, self.as_html, self.clear, align_items="center", gap="10px"),
+                self.closes,
+            ),
             sizing_mode="stretch_width",
             margin=0,
         )
+
+    def _statement(self, kind: str, label: str) -> pmui.FileDownload:
+        """A button that hands out the chosen day's statement."""
+
+        def content() -> io.StringIO:
+            rows = self.closes.selected
+            words = "" if rows.empty else self.desk.books.close_statement(rows.iloc[0]["close_id"], kind)
+            return io.StringIO(words)
+
+        return pmui.FileDownload(
+            callback=content,
+            filename=f"statement.{kind}",
+            label=label,
+            variant="outlined",
+            size="small",
+            disabled=True,
+        )
+
+    def _picked(self, rows: pd.DataFrame) -> None:
+        self.as_csv.disabled = self.as_html.disabled = self.clear.disabled = rows.empty
+        if not rows.empty:
+            row = rows.iloc[0]
+            name = "".join(c if c.isalnum() else "-" for c in f"{row['account']}-{row['date']}")
+            self.as_csv.filename, self.as_html.filename = f"{name}.csv", f"{name}.html"
 
     def refresh(self, picture: Picture) -> None:
         """Say what still stands in the way, and list what was closed."""
@@ -162,7 +201,7 @@ def closes_table(frame: pd.DataFrame) -> pd.DataFrame:
     source = frame.reset_index() if frame.index.name == "recorded_at" and "recorded_at" not in frame else frame
     if "closed_at" not in source and "recorded_at" in source:
         source = source.assign(closed_at=source["recorded_at"])
-    texts = ("date", "account", "status", "operator", "overrule_reason", "digest")
+    texts = ("date", "account", "status", "operator", "overrule_reason", "digest", "close_id")
     return frames.tidy(source, texts, (), ("closed_at",)).sort_values(
         ["date", "account"], ascending=False, ignore_index=True
     )

@@ -58,9 +58,10 @@ class Fills(Screen):
         self._total: int = 0
         self._busy = False
         self.search = pmui.TextInput(
-            label="Search", placeholder="instrument, reference, execution id …", size="small", width=280
+            label="Search", placeholder="instrument, reference, execution id …", size="small", width=230
         )
-        self.sort = pmui.Select(label="Sort", options=SORTS, value="-timestamp", size="small", width=180)
+        self.pending = pmui.Switch(label="Only without a final fee", value=False)
+        self.sort = pmui.Select(label="Sort", options=SORTS, value="-timestamp", size="small", width=150)
         self.first = pmui.Button(label="First", variant="outlined", size="small", on_click=lambda _: self._to(0))
         self.back = pmui.Button(
             label="Previous", variant="outlined", size="small", on_click=lambda _: self._to(self._offset - PAGE)
@@ -79,7 +80,14 @@ class Fills(Screen):
             callback=self._csv, filename="fills.csv", label="Download CSV", variant="outlined", size="small"
         )
         self.grid = Grid(
-            "Fills", FILL_COLUMNS, empty="No fill matches", page_size=PAGE, selectable=1, on_select=self._picked
+            "Fills",
+            FILL_COLUMNS,
+            empty="No fill matches",
+            page_size=PAGE,
+            selectable=1,
+            on_select=self._picked,
+            key=("account", "fill_id"),
+            sortable=False,
         )
         self.chain = Grid(
             "Revisions of the chosen execution",
@@ -90,12 +98,25 @@ class Fills(Screen):
         self.clear = pmui.Button(
             label="Clear selection", variant="text", size="small", disabled=True, on_click=lambda _: self.grid.release()
         )
+        self.to_order = pmui.Button(
+            label="Order of this fill", variant="outlined", size="small", disabled=True, on_click=self._order
+        )
+        self.pending.param.watch(lambda _: self._to(0), "value")
         self.search.param.watch(lambda _: self._to(0), "value")
         self.sort.param.watch(lambda _: self._to(0), "value")
         return pn.Column(
             section(
                 "",
-                pn.FlexBox(self.search, self.sort, self.export, self.clear, align_items="center", gap="10px"),
+                pn.FlexBox(
+                    self.search,
+                    self.sort,
+                    self.pending,
+                    self.to_order,
+                    self.clear,
+                    self.export,
+                    align_items="center",
+                    gap="10px",
+                ),
                 self.grid,
                 pn.FlexBox(self.first, self.back, self.forth, self.last, self.where, align_items="center", gap="6px"),
             ),
@@ -107,8 +128,9 @@ class Fills(Screen):
     def draw(self, picture: Picture) -> None:
         """Take over what a drill-down pointed at, then draw."""
         focus = self.state.focus
-        if "text" in focus and self.changed("focus", id(focus)):
-            self.search.value = str(focus["text"])
+        if focus.keys() & {"text", "pending"} and self.changed("focus", id(focus)):
+            self.grid.release()
+            self.search.value, self.pending.value = str(focus.get("text", "")), "pending" in focus
         super().draw(picture)
 
     def refresh(self, picture: Picture) -> None:
@@ -122,12 +144,14 @@ class Fills(Screen):
             self._offset,
             self.sort.value,
             self.search.value,
+            self.pending.value,
             picture.live,
             None if picture.live else picture.at,
         ):
-            pn.state.execute(self._load)
+            self.fetch(self._load)
 
     def _to(self, offset: int) -> None:
+        self.grid.release()  # another page was asked for: what is chosen is not on it
         self._offset = min(max(0, offset), max(0, (max(0, self._total - 1) // PAGE) * PAGE))
         if self.state.picture is not None:
             self.refresh(self.state.picture)
@@ -151,6 +175,9 @@ class Fills(Screen):
     def _query(self, offset: int, limit: int) -> tuple[pd.DataFrame, int]:
         state, words = self.state, self.search.value.strip()
         moment = state.moment
+        if moment is None and self.pending.value:
+            frame = frames.chosen(self.desk.books.fees_pending(), strategy=state.strategy, account=state.account)
+            return self._cut(frame, words, offset, limit)
         if moment is None:
             return self.desk.books.fills_page(  # type: ignore[no-any-return]
                 strategy=state.strategy or None,
@@ -161,6 +188,12 @@ class Fills(Screen):
                 limit=limit,
             )
         frame = frames.chosen(self.desk.books.fills(as_of=moment), strategy=state.strategy, account=state.account)
+        if self.pending.value and "commission_status" in frame:
+            frame = frame[frame["commission_status"] == "pending"]
+        return self._cut(frame, words, offset, limit)
+
+    def _cut(self, frame: pd.DataFrame, words: str, offset: int, limit: int) -> tuple[pd.DataFrame, int]:
+        """Search, sort and page a table that is here whole."""
         frame = frames.matching(frame, words)
         column = self.sort.value.lstrip("-")
         if column in frame:
@@ -169,9 +202,16 @@ class Fills(Screen):
 
     def _picked(self, rows: pd.DataFrame) -> None:
         self.clear.disabled = rows.empty
+        self.to_order.disabled = rows.empty or not rows.iloc[0]["perm_id"] > 0
         self.chain_box.visible = not rows.empty
         if not rows.empty:
             self.chain.offer(frames.fills_table(self.desk.books.chain(rows.iloc[0]["fill_id"]), more=("supersedes",)))
+
+    def _order(self, _event: Any) -> None:
+        rows = self.grid.selected
+        if not rows.empty:
+            row = rows.iloc[0]
+            self.state.go("orders", order_key=f"P{row['account']}:{int(row['perm_id'])}")
 
     def _csv(self) -> Any:
         frame, total = self._query(0, MOST_EXPORTED)

@@ -63,6 +63,9 @@ class Health(Screen):
             section("Connection log", self.log),
             section("Alerts", self.alerts),
             section("Findings", self.findings),
+            text(
+                "<p class='dim'>For programs: <a href='./health'>/health</a> and <a href='./metrics'>/metrics</a>.</p>"
+            ),
             sizing_mode="stretch_width",
             margin=0,
         )

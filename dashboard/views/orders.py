@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -19,8 +20,19 @@ from dashboard.picture import Picture
 from dashboard.theme import escape
 
 ROW_PX: Final = 19
-DRAWN: Final = 40
-"""Orders in the timeline; the table goes on beyond them."""
+SLIM_PX: Final = 13
+"""Height of an order's bar: with room for few orders, slim for many."""
+DRAWN: Final = [20, 40, 100, 200]
+"""Orders in the timeline, to choose from; the table goes on beyond them."""
+SPANS: Final = {
+    "Fit to closed orders": 0,
+    "Everything": -1,
+    "Last minute": 60,
+    "Last 15 minutes": 900,
+    "Last hour": 3600,
+    "Last 8 hours": 28800,
+}
+"""How much time the timeline shows, in seconds; an order that waits for hours must not squeeze the others."""
 
 
 class Orders(Screen):
@@ -61,7 +73,11 @@ class Orders(Screen):
             page_size=12,
             selectable=1,
             on_select=self._picked,
+            key=("order_key",),
         )
+        self.export = self.grid.export("orders.csv")
+        self.many = pmui.Select(label="Orders drawn", options=DRAWN, value=40, size="small", width=120)
+        self.span = pmui.Select(label="Time shown", options=SPANS, value=0, size="small", width=190)
         self.story = Grid(
             "States of the chosen order",
             {
@@ -85,19 +101,35 @@ class Orders(Screen):
         )
         self.figure = self._figure()
         self._reached: tuple[Any, Any] = (0, 1)
+        self._drawing = False
         self.bars = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", visible=False)
+        self.scroll = pn.Column(
+            self.bars,
+            sizing_mode="stretch_width",
+            margin=0,
+            styles={"max-height": "620px", "overflow-y": "auto", "overflow-x": "hidden"},
+        )
         self.legend = text(_legend())
         self.open_only.param.watch(lambda _: self._again(), "value")
+        self.many.param.watch(lambda _: self._again(), "value")
+        self.span.param.watch(self._spanned, "value")
         return pn.Column(
             section(
-                "", pn.FlexBox(self.open_only, self.to_fills, self.clear, align_items="center", gap="10px"), self.grid
+                "",
+                pn.FlexBox(self.open_only, self.to_fills, self.clear, self.export, align_items="center", gap="10px"),
+                self.grid,
             ),
             self.story_box,
             section(
                 "Timeline (UTC): one bar per state, open orders first",
+                pn.FlexBox(self.many, self.span, align_items="center", gap="10px"),
                 self.legend,
-                self.bars,
-                text("<p class='dim'>The same states are listed in the table when an order is chosen.</p>"),
+                self.scroll,
+                text(
+                    "<p class='dim'>A diamond ends an order, a dot is a change of state or a partial fill. Drag to move, "
+                    "turn the wheel to zoom, click a bar to choose its order: the table lists its states and who set "
+                    "them.</p>"
+                ),
             ),
             sizing_mode="stretch_width",
             margin=0,
@@ -108,11 +140,13 @@ class Orders(Screen):
             x_range=Range1d(0, 1),
             y_range=FactorRange(factors=[]),
             x_axis_type="datetime",
+            x_axis_location="above",  # the newest order is at the top, and stays in sight with its times
             height=160,
             sizing_mode="stretch_width",
             tools="xpan,xwheel_zoom,reset,tap",
             toolbar_location="above",
         )
+        plot.toolbar.logo = None
         plot.hbar(
             y="label", left="left", right="right", height=0.62, source=self.source,
             fill_color="colour", line_color="shade",
@@ -138,6 +172,13 @@ class Orders(Screen):
     def _release(self, _event: Any) -> None:
         self.grid.release()
 
+    def draw(self, picture: Picture) -> None:
+        """Draw, then take over what a drill-down pointed at."""
+        super().draw(picture)
+        focus = self.state.focus
+        if "order_key" in focus and self.changed("focus", id(focus)) and not self.grid.choose(focus["order_key"]):
+            self._tell(focus["order_key"])  # an order of long ago, which is not among those listed
+
     def refresh(self, picture: Picture) -> None:
         """Bring table and bars up to date."""
         state = self.state
@@ -149,7 +190,9 @@ class Orders(Screen):
             self.grid.offer(self._orders(picture))
         moving = picture.at.replace(microsecond=0) if picture.live else past
         if fresh or self.changed("bars", moving.second // 2 if moving else 0):
-            self._draw_bars(self._orders(picture).head(DRAWN), picture)
+            self._bars_of = (self._orders(picture).head(self.many.value), picture)
+            if not self._drawing:
+                self.fetch(self._load_bars)
 
     def _orders(self, picture: Picture) -> pd.DataFrame:
         frame = frames.orders_table(picture.table("orders"), strategy=self.state.strategy, account=self.state.account)
@@ -159,30 +202,29 @@ class Orders(Screen):
             else frame
         )
 
-    def _draw_bars(self, shown: pd.DataFrame, picture: Picture) -> None:
-        hub, stories = self.desk.hub, {}
-        for row in shown.to_dict("records"):
-            key = row["order_key"]
-            stories[key] = hub.timeline(key, (row["status"], row["timestamp"], row["filled"]))
-            if not picture.live:
-                moments = pd.to_datetime(stories[key]["timestamp"], utc=True)
-                stories[key] = stories[key][moments <= pd.Timestamp(picture.at)]
-        data = order_bars.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
-        data["colour"] = [theme.status_colour(status) for status in data["status"]]
-        data["shade"] = data["colour"]
-        last = [a != b for a, b in zip(data["order_key"], [*data["order_key"][1:], None], strict=False)]
-        ends = [n and frames.is_dead(status) for n, status in zip(last, data["status"], strict=True)]
-        data["mark"] = ["diamond" if end else "dot" for end in ends]
+    async def _load_bars(self) -> None:
+        """Read the stories of the orders on show in a thread: two hundred of them would hold up everybody's page."""
+        self._drawing = True
+        try:
+            shown, picture = self._bars_of
+            data = await asyncio.to_thread(bar_columns, self.desk.hub, shown, picture)
+        finally:
+            self._drawing = False
+        self._draw_bars(data)
+
+    def _draw_bars(self, data: dict[str, list[Any]]) -> None:
         if data == self.source.data:
             return
         labels = list(dict.fromkeys(data["label"]))[::-1]
         with pn.io.hold():
             if self.figure.y_range.factors != labels:
                 self.figure.y_range.factors = labels
-                self.bars.height = self.figure.height = max(160, 90 + ROW_PX * len(labels))
+                slim = len(labels) > 60
+                self.bars.height = self.figure.height = max(160, 90 + (SLIM_PX if slim else ROW_PX) * len(labels))
+                self.figure.yaxis.major_label_text_font_size = "9px" if slim else "11px"
             self.source.data = data
             if labels:
-                self._reach(min(data["left"]), max(data["right"]))
+                self._reach(first_shown(data, self.span.value), max(data["right"]))
             self._light()
         self.bars.visible = bool(labels)
 
@@ -195,6 +237,12 @@ class Orders(Screen):
             axis.update(reset_start=first - air, reset_end=last + air)
             self._reached = (axis.start, axis.end)
 
+    def _spanned(self, _event: Any) -> None:
+        axis = self.figure.x_range
+        self._reached = (axis.start, axis.end)  # whatever it shows, it may be moved now
+        if self.source.data["left"]:
+            self._reach(first_shown(self.source.data, self.span.value), max(self.source.data["right"]))
+
     def _light(self) -> None:
         keys = set(self.grid.selected.get("order_key", []))
         indices = [i for i, key in enumerate(self.source.data["order_key"]) if key in keys]
@@ -205,9 +253,13 @@ class Orders(Screen):
         self.clear.disabled = self.to_fills.disabled = rows.empty
         self.story_box.visible = not rows.empty
         if not rows.empty:
-            self.story.offer(story_table(self.desk.books.timeline(rows.iloc[0]["order_key"])))
+            self._tell(rows.iloc[0]["order_key"])
         with pn.io.hold():
             self._light()
+
+    def _tell(self, order_key: str) -> None:
+        self.story_box.visible = True
+        self.story.offer(story_table(self.desk.books.timeline(order_key)))
 
     def _tapped(self, _attr: str, _old: list[int], new: list[int]) -> None:
         if not new or self.grid._shown is None:  # noqa: SLF001  its own table
@@ -228,6 +280,34 @@ class Orders(Screen):
         self.forget()
         if self.state.picture is not None:
             self.refresh(self.state.picture)
+
+
+def bar_columns(hub: Any, shown: pd.DataFrame, picture: Picture) -> dict[str, list[Any]]:
+    """Columns of the timeline's source; reads each order's states from the engine, so it may take a while."""
+    stories = {}
+    for row in frames.rows_of(shown):
+        key = row["order_key"]
+        stories[key] = hub.timeline(key, (row["status"], row["timestamp"], row["filled"]))
+        if not picture.live:
+            moments = pd.to_datetime(stories[key]["timestamp"], utc=True)
+            stories[key] = stories[key][moments <= pd.Timestamp(picture.at)]
+    data = order_bars.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
+    data["colour"] = [theme.status_colour(status) for status in data["status"]]
+    data["shade"] = data["colour"]
+    last = [a != b for a, b in zip(data["order_key"], [*data["order_key"][1:], None], strict=False)]
+    ends = [n and frames.is_dead(status) for n, status in zip(last, data["status"], strict=True)]
+    data["mark"] = ["diamond" if end else "dot" for end in ends]
+    return data
+
+
+def first_shown(data: dict[str, list[Any]], span_s: int) -> datetime:
+    """Where the time axis begins: so many seconds before its end, or (0) with the first closed order, or (-1) with all."""
+    first: datetime = min(data["left"])
+    if span_s > 0:
+        return max(data["right"]) - timedelta(seconds=span_s)  # type: ignore[no-any-return]
+    closed = {key for key, mark in zip(data["order_key"], data["mark"], strict=True) if mark == "diamond"}
+    begun = [left for key, left in zip(data["order_key"], data["left"], strict=True) if key in closed]
+    return min(begun, default=first) if span_s == 0 else first
 
 
 def story_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pandas as pd
 import panel as pn
-from bokeh.models import ColumnDataSource, HoverTool, Range1d
-from bokeh.plotting import figure
 from panel.viewable import Viewable
 
-from dashboard import frames, theme
+from dashboard import charts, frames, theme
+from dashboard.accounts import accounts_table, ages_of
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, section, side_by_side, text, tile, tiles
 from dashboard.picture import Picture
+from dashboard.pulse import stale_after, standing
 from dashboard.theme import duration_text, money_text, quantity_text, time_text
 
 
@@ -34,29 +33,52 @@ class Overview(Screen):
         self.strategies = Grid(
             "P&L per strategy",
             {
-                "strategy": Column("Strategy"),
+                "strategy": Column("Strategy", width=96),
                 "today": Column("Today", "whole"),
                 "net": Column("Net", "whole"),
                 "realized": Column("Realized", "whole"),
-                "unrealized": Column("Unrealized", "whole"),
+                "unrealized": Column("Unreal.", "whole"),
                 "fees": Column("Fees", "amount"),
-                "unknown": Column("No mark", "count", width=66),
+                "unknown": Column("No mark", "count", width=62),
             },
             empty="No strategy has traded yet",
+            selectable=1,
+            on_select=self._strategy,
+            key=("strategy",),
+            fit=True,
+        )
+        self.accounts = Grid(
+            "Accounts",
+            {
+                "account": Column("Account", width=82),
+                "state": Column("Positions", width=78),
+                "answered": Column("Their age"),
+                "priced": Column("Price age"),
+                "instruments": Column("Held", "count", width=44),
+                "breaks": Column("Breaks", "count", width=54),
+                "net": Column("Net P&L", "whole"),
+            },
+            empty="IB has named no account yet",
+            selectable=1,
+            on_select=self._account,
+            key=("account",),
             fit=True,
         )
         self.breaks = Grid(
             "Open breaks",
             {
                 "state": Column("State", width=86),
-                "instrument": Column("Instrument"),
-                "account": Column("Account", width=92),
+                "instrument": Column("What"),
+                "account": Column("Account", width=84),
                 "quantity": Column("To assign", "qty"),
                 "age_min": Column("Minutes", "count", width=82),
                 "value_at_risk_base": Column("At risk", "count"),
             },
             empty="No open break: the books and the broker agree",
             page_size=8,
+            selectable=1,
+            on_select=self._break,
+            key=("break_id",),
             fit=True,
         )
         self.fills = Grid(
@@ -71,11 +93,13 @@ class Overview(Screen):
             },
             empty="No fill yet",
             page_size=10,
+            selectable=1,
+            on_select=self._fill,
+            key=("fill_id",),
             fit=True,
         )
         self.attention = text()
-        self.source = ColumnDataSource({"xs": [], "ys": [], "name": [], "colour": []})
-        self.figure = self._figure()
+        self.figure, self.source = charts.equity_chart()
         self.curve = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", visible=False)
         self.no_curve = text("<p class='dim'>No equity has been sampled yet.</p>")
         return pn.Column(
@@ -85,33 +109,11 @@ class Overview(Screen):
                 section("P&L per strategy, base currency", self.strategies),
                 section("Equity per strategy, net of fees, base currency", self.curve, self.no_curve),
             ),
-            side_by_side(section("Latest fills", self.fills), section("Open breaks", self.breaks)),
-            section("Needs attention", self.attention),
+            side_by_side(section("Accounts", self.accounts), section("Open breaks", self.breaks)),
+            side_by_side(section("Latest fills", self.fills), section("Needs attention", self.attention)),
             sizing_mode="stretch_width",
             margin=0,
         )
-
-    def _figure(self) -> Any:
-        # Ranges of our own: Bokeh cannot derive any from a source that is still empty, and complains in the console.
-        plot = figure(
-            x_range=Range1d(0, 1),
-            y_range=Range1d(0, 1),
-            height=280,
-            x_axis_type="datetime",
-            sizing_mode="stretch_width",
-            toolbar_location=None,
-            tools="",
-        )
-        plot.multi_line("xs", "ys", source=self.source, line_color="colour", line_width=2, legend_field="name")
-        plot.add_layout(plot.legend[0], "right")
-        plot.add_tools(HoverTool(tooltips=[("strategy", "@name"), ("at", "$x{%H:%M} UTC"), ("equity", "$y{+0,0.00}")],
-                                 formatters={"$x": "datetime"}, line_policy="nearest"))  # fmt: skip
-        plot.legend.label_text_font_size = "11px"
-        plot.legend.background_fill_alpha = 0.6
-        plot.legend.spacing, plot.legend.padding = 0, 4
-        plot.xaxis.axis_label = "time (UTC)"
-        plot.yaxis.formatter.use_scientific = False
-        return plot
 
     def refresh(self, picture: Picture) -> None:
         """Tiles every time, tables and curve when their parts changed."""
@@ -126,6 +128,8 @@ class Overview(Screen):
                 self.square.object = square
         if self.changed("strategies", picture.stamp("positions", "equity"), account, picture.at.minute):
             self.strategies.offer(frames.per_strategy(picture.table("positions"), today, account=account))
+        if self.changed("accounts", picture.stamp("positions", "breaks", "square"), account, picture.at.second // 5):
+            self.accounts.offer(self._accounts(picture))
         if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute):
             self.breaks.offer(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
         if self.changed("fills", picture.stamp("fills"), account, self.state.strategy):
@@ -137,10 +141,39 @@ class Overview(Screen):
             self.attention.object = _attention(picture)
         if self.changed("equity", picture.stamp("equity"), account):
             with pn.io.hold():
-                self.source.data = curve_columns(curves)
+                self.source.data = charts.equity_columns(curves, charts.total_curve(curves))
                 if curves:
-                    fit_ranges(self.figure, self.source.data)
+                    charts.fit_ranges(self.figure, self.source.data)
             self.curve.visible, self.no_curve.visible = bool(curves), not curves
+
+    def _accounts(self, picture: Picture) -> pd.DataFrame:
+        ages = ages_of(picture.parts.get("square"), picture.parts.get("broker"), picture.at) if picture.live else []
+        table = accounts_table(ages, picture.table("positions"), picture.table("breaks"), picture.at)
+        return table[table["account"] == self.state.account] if self.state.account else table
+
+    def _strategy(self, rows: pd.DataFrame) -> None:
+        if not rows.empty:
+            name = str(rows.iloc[0]["strategy"])
+            self.strategies.release()
+            self.state.param.update(strategy="" if name == "Total" else name, view="positions", focus={})
+
+    def _account(self, rows: pd.DataFrame) -> None:
+        if not rows.empty:
+            name = str(rows.iloc[0]["account"])
+            self.accounts.release()
+            self.state.param.update(account=name, view="positions", focus={"by": "account"})
+
+    def _break(self, rows: pd.DataFrame) -> None:
+        if not rows.empty:
+            name = str(rows.iloc[0]["break_id"])
+            self.breaks.release()
+            self.state.go("reconciliation", break_id=name)
+
+    def _fill(self, rows: pd.DataFrame) -> None:
+        if not rows.empty:
+            name = str(rows.iloc[0]["fill_id"])
+            self.fills.release()
+            self.state.go("fills", text=name)
 
     def _tiles(self, picture: Picture, today: dict[str, float]) -> str:
         positions = frames.chosen(picture.table("positions"), account=self.state.account)
@@ -151,27 +184,52 @@ class Overview(Screen):
         risk = float(breaks["value_at_risk_base"].sum(skipna=False)) if "value_at_risk_base" in breaks else 0.0
         entries = [
             tile(
-                f"P&L today ({base})", theme.partial_text(earned, unknown, decimals=0), _unknown(unknown), _sign(earned)
+                f"P&L today ({base})",
+                theme.partial_text(earned, unknown, decimals=0),
+                _unknown(unknown),
+                _sign(earned),
+                "positions",
             ),
-            tile(f"P&L in all ({base})", theme.partial_text(net, unknown, decimals=0), _unknown(unknown), _sign(net)),
+            tile(
+                f"P&L in all ({base})",
+                theme.partial_text(net, unknown, decimals=0),
+                _unknown(unknown),
+                _sign(net),
+                "positions",
+            ),
             tile(
                 "Open breaks",
                 str(len(breaks)),
                 f"value at risk {money_text(risk, base, decimals=0)}" if len(breaks) else "none",
                 "bad" if len(breaks) else "good",
+                "reconciliation",
             ),
         ]
         if picture.live:
-            fees, held = picture.table("fees"), picture.table("quarantine")
+            fees = frames.chosen(picture.table("fees"), account=self.state.account)
+            held = picture.table("quarantine")
             health = picture.parts.get("health") or {}
             times = health.get("fill_to_store_ms") or {}
             entries += [
-                tile("Fees pending", str(len(fees)), "executions without a final fee", "warn" if len(fees) else "good"),
-                tile("Quarantine", str(len(held)), "messages that could not be read", "bad" if len(held) else "good"),
+                tile(
+                    "Fees pending",
+                    str(len(fees)),
+                    "executions without a final fee",
+                    "warn" if len(fees) else "good",
+                    "fills pending",
+                ),
+                tile(
+                    "Quarantine",
+                    str(len(held)),
+                    "messages that could not be read",
+                    "bad" if len(held) else "good",
+                    "quarantine",
+                ),
                 tile(
                     "Fill to store",
                     "—" if times.get("p50") is None else duration_text(times["p50"] / 1000),
                     "" if times.get("p95") is None else f"95 of 100 within {duration_text(times['p95'] / 1000)}",
+                    go="health",
                 ),
             ]
         return tiles(entries)
@@ -179,15 +237,20 @@ class Overview(Screen):
     def _square(self, picture: Picture) -> str:
         if not picture.live:
             return notice("info", f"Strategies and breaks as they were at {time_text(picture.at)}")
-        square = picture.parts.get("square") or {}
+        square: dict[str, Any] = picture.parts.get("square") or {}
         rule = "strategies + UNASSIGNED = broker"
-        if square.get("ok") is None:
-            return notice("warn", f"? Not known whether {rule}: no complete answer of the broker yet")
-        if square["ok"]:
-            return notice(
-                "good",
-                f"✓ Square: {rule} for every account and instrument, checked {time_text(square.get('checked_at'))}",
-            )
+        checked = f"checked {time_text(square.get('checked_at'))}"
+        state = standing(square, picture.at, stale_after(self.desk.engine.settings))
+        if state == "unknown":
+            why = "; ".join(f"{name}: {reason}" for name, reason in (square.get("unknown") or {}).items())
+            return notice("warn", f"? Not known whether {rule}: no complete answer of the broker. {why}")
+        if state == "stale":
+            return notice("warn", f"? Not known whether {rule}: last {checked}, and not since")
+        if state == "square":
+            return notice("good", f"✓ Square: {rule} for every account and instrument, {checked}")
+        if state == "settling":
+            number = square.get("settling") or 0
+            return notice("warn", f"… {number} differences are fresh and may be lag: {rule} is judged when they settle")
         fails, waits = frames.unbalanced(square.get("rows"))
         words = ""
         if len(fails) or waits.empty:
@@ -228,23 +291,3 @@ def _attention(picture: Picture) -> str:
         kind = {"critical": "error", "warning": "warn"}.get(str(row.get("severity")), "info")
         lines.append(notice(kind, f"{time_text(row.get('seen_at'))} · {row.get('kind', '')} · {row.get('text', '')}"))
     return "".join(lines) or notice("good", "Nothing: no alert and no finding.")
-
-
-def curve_columns(curves: dict[str, tuple[list[datetime], list[float]]]) -> dict[str, list[Any]]:
-    """Columns of the multi-line source; naive UTC, since Bokeh draws a naive time as it is."""
-    names = list(curves)
-    return {
-        "xs": [[moment.astimezone(UTC).replace(tzinfo=None) for moment in curves[n][0]] for n in names],
-        "ys": [curves[n][1] for n in names],
-        "name": [n if len(n) <= 16 else n[:15] + "…" for n in names],
-        "colour": [theme.STRATEGY_COLOURS[i % len(theme.STRATEGY_COLOURS)] for i in range(len(names))],
-    }
-
-
-def fit_ranges(plot: Any, columns: dict[str, list[Any]]) -> None:
-    """Let both axes hold all curves, with some air above and below."""
-    times = [moment for line in columns["xs"] for moment in line]
-    values = [value for line in columns["ys"] for value in line]
-    air = 0.06 * ((max(values) - min(values)) or 1.0)
-    plot.x_range.update(start=min(times), end=max(times) + timedelta(seconds=1))
-    plot.y_range.update(start=min(values) - air, end=max(values) + air)

@@ -25,6 +25,7 @@ class Quarantine(Screen):
     def build(self) -> Viewable:
         """Make the table, the raw view and the buttons."""
         acts = self.desk.may_act
+        self._sure = False
         self.replay = pmui.Button(
             label="Replay", variant="contained", disabled=True, visible=acts, on_click=self._replay
         )
@@ -46,6 +47,7 @@ class Quarantine(Screen):
             empty="Empty: every message could be read",
             selectable=1,
             on_select=self._picked,
+            key=("quarantine_id",),
         )
         self.outcome, self.raw = text(), text()
         self.raw_box = section("Raw content", self.raw, visible=False)
@@ -72,6 +74,8 @@ class Quarantine(Screen):
 
     def _picked(self, rows: pd.DataFrame) -> None:
         self.replay.disabled = self.dismiss.disabled = self.clear.disabled = rows.empty
+        self._sure = False
+        self.dismiss.label = "Dismiss"
         self.raw_box.visible = not rows.empty
         if not rows.empty:
             self.raw.object = f"<pre tabindex='0' aria-label='Raw content'>{escape(rows.iloc[0]['raw'])}</pre>"
@@ -80,6 +84,11 @@ class Quarantine(Screen):
         await self._do("Replay", "replay_quarantine", "is replayed: the message is in the books now.")
 
     async def _dismiss(self, _event: Any) -> None:
+        if not self._sure:  # it does not come back to this list
+            self._sure = True
+            self.dismiss.label = "Dismiss for good"
+            self.outcome.object = notice("warn", "A dismissed message is never booked. Press again to dismiss it.")
+            return
         await self._do("Dismissal", "dismiss_quarantine", "is dismissed; it stays in the journal.")
 
     async def _do(self, what: str, command: str, words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -11,7 +12,7 @@ import panel as pn
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
-from dashboard import frames
+from dashboard import charts, frames
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, pairs, progress, section, side_by_side, text
 from dashboard.picture import Picture
@@ -66,7 +67,9 @@ class Reconciliation(Screen):
             page_size=12,
             selectable="checkbox",
             on_select=self._picked,
+            key=("break_id",),
         )
+        self.export = self.grid.export("breaks.csv")
         self.evidence = text()
         self.owner = pmui.TextInput(label="Owner", size="small", width=180)
         self.note = pmui.TextInput(label="Note", size="small", width=360)
@@ -74,11 +77,29 @@ class Reconciliation(Screen):
         self.note_row = pn.FlexBox(
             self.owner, self.note, self.save, align_items="center", gap="10px", visible=self.desk.may_act
         )
-        self.evidence_box = section("Causes and evidence", self.evidence, self.note_row, visible=False)
+        self.history = pn.pane.Bokeh(None, sizing_mode="stretch_width", visible=False)
+        self.changes = Grid(
+            "Recorded changes of the chosen break",
+            {
+                "recorded_at": Column("Recorded (UTC)", "time", width=164),
+                "state": Column("State", width=76),
+                "quantity": Column("Break", "qty"),
+                "explained": Column("Explained", "qty"),
+                "residual": Column("Residual", "qty"),
+            },
+            fit=True,
+            empty="No change of this break is stored yet",
+            page_size=6,
+        )
+        self.evidence_box = side_by_side(
+            section("Causes and evidence", self.evidence, self.note_row),
+            section("History of the residual", self.history, self.changes),
+        )
+        self.evidence_box.visible = False
         self.runs = Grid(
             "Reconciliation runs",
             {
-                "recorded_at": Column("At (UTC)", "time"),
+                "recorded_at": Column("At (UTC)", "time", width=162),
                 "status": Column("Result"),
                 "reason": Column("Asked by"),
                 "accounts": Column("Accounts", "count"),
@@ -88,6 +109,7 @@ class Reconciliation(Screen):
             },
             empty="No run yet",
             page_size=8,
+            fit=True,
         )
         self.locks = Grid(
             "Soft locks",
@@ -95,22 +117,24 @@ class Reconciliation(Screen):
                 "strategy": Column("Strategy"),
                 "account": Column("Account"),
                 "instrument": Column("Instrument"),
-                "reason": Column("Why", width=260),
-                "since": Column("Since (UTC)", "time"),
+                "reason": Column("Why"),
+                "since": Column("Since (UTC)", "time", width=162),
             },
             empty="No lock: every strategy may trade everything",
             page_size=8,
+            fit=True,
         )
         return pn.Column(
             section(
                 "Breaks: broker minus strategies",
-                pn.FlexBox(self.now, self.assign, self.clear, align_items="center", gap="10px"),
+                pn.FlexBox(self.now, self.assign, self.clear, self.export, align_items="center", gap="10px"),
                 self.progress,
                 self.result,
                 self.grid,
             ),
             self.evidence_box,
-            side_by_side(section("Runs", self.runs), section("Soft locks", self.locks)),
+            section("Soft locks: advice not to trade", self.locks),
+            section("Runs", self.runs),
             self.dialog,
             sizing_mode="stretch_width",
             margin=0,
@@ -119,12 +143,22 @@ class Reconciliation(Screen):
     def _release(self, _event: Any) -> None:
         self.grid.release()
 
+    def draw(self, picture: Picture) -> None:
+        """Draw, then take over what a drill-down pointed at."""
+        super().draw(picture)
+        focus = self.state.focus
+        if "break_id" in focus and self.changed("focus", id(focus)):
+            self.grid.choose(focus["break_id"])
+
     def refresh(self, picture: Picture) -> None:
         """Bring the tables up to date."""
         account = self.state.account
-        self.now.disabled = not picture.live
+        if not self.progress.visible:
+            self.now.disabled = not picture.live
         if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute, picture.live):
             self.grid.offer(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
+            if len(self.grid.selected) == 1:
+                self._explain(self.grid.selected.iloc[0])
         if self.changed("runs", picture.stamp("runs")):
             self.runs.offer(runs_table(picture.table("runs")))
         if self.changed("locks", picture.stamp("locks")):
@@ -145,7 +179,29 @@ class Reconciliation(Screen):
         if len(rows) == 1:
             row = rows.iloc[0]
             self.owner.value, self.note.value = row["owner"], row["note"]
-            self.evidence.object = evidence(row, self.desk.books.causes(row["break_id"]))
+            self._explain(row)
+
+    def _explain(self, row: Any) -> None:
+        words = evidence(row, self.desk.books.causes(row["break_id"]))
+        if words != self.evidence.object:
+            self.evidence.object = words
+            self.fetch(self._remember)
+
+    async def _remember(self) -> None:
+        """Read and draw what became of the chosen break; in a thread, since it is in the store."""
+        rows = self.grid.selected
+        if len(rows) != 1:
+            return
+        name = rows.iloc[0]["break_id"]
+        stored = await asyncio.to_thread(self.desk.books.breaks, history_of=name)
+        told = history_table(stored)
+        if not told.empty and len(self.grid.selected) == 1 and self.grid.selected.iloc[0]["break_id"] == name:
+            moment = self.state.moment or datetime.now(UTC)
+            told = told[pd.to_datetime(told["recorded_at"], utc=True) <= pd.Timestamp(moment)]
+        self.changes.offer(told.iloc[::-1])
+        self.history.visible = not told.empty
+        if not told.empty:
+            self.history.object = charts.residual_chart(told, self.state.moment or datetime.now(UTC))
 
     async def _reconcile(self, _event: Any) -> None:
         self.now.disabled = self.progress.visible = True
@@ -191,6 +247,14 @@ class Reconciliation(Screen):
         if done:
             self.desk.say("Owner and note are saved", "success")
             self.grid.release()
+
+
+def history_table(stored: pd.DataFrame) -> pd.DataFrame:
+    """What is stored of one break, oldest first, under the names on the screen."""
+    if stored.index.name == "recorded_at" and "recorded_at" not in stored:
+        stored = stored.reset_index()
+    stored = stored.rename(columns={old: new for old, new in frames.BREAK_NAMES.items() if new not in stored})
+    return frames.tidy(stored, ("state", "owner", "note"), ("quantity", "explained", "residual"), ("recorded_at",))
 
 
 def runs_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -88,6 +88,12 @@ class Past:
         """Breaks as they were known; columns as stored in ``reconciliations/breaks``."""
         return breaks_as_of(self._room.store.read("reconciliations", "breaks"), moment, open_only=open_only)
 
+    def break_history(self, break_id: str) -> pd.DataFrame:
+        """Every stored change of one break, oldest first; columns and index as in ``reconciliations/breaks``."""
+        self._caught_up()
+        stored = self._room.store.read("reconciliations", "breaks")
+        return stored[stored["break_id"] == break_id] if "break_id" in stored else stored
+
     def portfolio(self, account: str | None, moment: datetime) -> pd.DataFrame:
         """The reconciled table as it stood."""
         return portfolio_as_of(self._room.store.portfolio(account), moment)

@@ -7,7 +7,6 @@ import time
 import urllib.request
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from serving import ROOT, STAND_IN, Server, painted
 
@@ -63,20 +62,6 @@ def test_nothing_sticks_out_of_the_window(width, height, dark, server, open_page
     for label in ("IB", "data age", "queue", "P&L today"):
         box = page.locator(".chip", has_text=label).bounding_box()
         assert box["x"] + box["width"] <= width
-
-
-@pytest.mark.parametrize("view", ["overview", "positions", "reconciliation", "fills", "dayclose"])
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_serious(view, dark, server, open_page):
-    page = open_page(f"{server.url}?view={view}", dark=dark)
-    page.wait_for_timeout(500)
-    found = Axe().run(page).response["violations"]
-    serious = {
-        rule["id"]: [node["html"][:160] for node in rule["nodes"]][:3]
-        for rule in found
-        if rule["impact"] in {"serious", "critical"}
-    }
-    assert serious == {}, json.dumps(serious, indent=1)
 
 
 def test_fills_arrive_without_a_reload(server, open_page):
@@ -153,6 +138,7 @@ def test_one_engine_serves_all_sessions(server, open_page):
     second.get_by_role("row").filter(has_text="no field execution.execId").first.wait_for()
     row.click()
     first.get_by_role("button", name="Dismiss").click()
+    first.get_by_role("button", name="Dismiss for good").click()
     expect(second.get_by_text("Empty: every message could be read")).to_be_visible()
 
 

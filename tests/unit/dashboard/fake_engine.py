@@ -198,14 +198,14 @@ class FakeBooks:
         return self.orders()
 
     def orders(self, strategy=None, open_only=False, as_of=None) -> pd.DataFrame:
-        frame = pd.DataFrame(self.order_rows)
+        frame = pd.DataFrame(list(self.order_rows))
         frame = frame.groupby("order_key", sort=False).tail(1).reset_index(drop=True)
         if strategy:
             frame = frame[frame.strategy == strategy]
         return frame[~frame.status.isin(("Filled", "Rejected"))] if open_only else frame
 
     def timeline(self, order_key) -> pd.DataFrame:
-        frame = pd.DataFrame(self.order_rows)
+        frame = pd.DataFrame(list(self.order_rows))
         return frame[frame.order_key == order_key].reset_index(drop=True)
 
     def timelines(self, order_keys) -> pd.DataFrame:
@@ -214,11 +214,11 @@ class FakeBooks:
         return pd.concat(found, ignore_index=True) if found else frame.head(0)
 
     def fills(self, strategy=None, since=None, as_of=None) -> pd.DataFrame:
-        frame = pd.DataFrame(self.rows)
+        frame = pd.DataFrame(list(self.rows))
         return frame[frame.strategy == strategy] if strategy else frame
 
     def fills_page(self, strategy=None, account=None, text=None, sort="-timestamp", offset=0, limit=50):
-        frame = pd.DataFrame(self.rows)
+        frame = pd.DataFrame(list(self.rows))
         if strategy:
             frame = frame[frame.strategy == strategy]
         if account:
@@ -230,7 +230,7 @@ class FakeBooks:
         return frame.iloc[offset : offset + limit], len(frame)
 
     def chain(self, fill_id) -> pd.DataFrame:
-        frame = pd.DataFrame(self.rows)
+        frame = pd.DataFrame(list(self.rows))
         return frame[frame.fill_id == fill_id]
 
     def portfolio(self, account=None, as_of=None) -> pd.DataFrame:
@@ -244,7 +244,9 @@ class FakeBooks:
         frame["run_id"] = "run-1"
         return frame
 
-    def breaks(self, open_only=True, as_of=None) -> pd.DataFrame:
+    def breaks(self, open_only=True, as_of=None, history_of=None) -> pd.DataFrame:
+        if history_of is not None:
+            return self.history(history_of)
         rows = []
         for n, ((account, con_id), quantity) in enumerate(self.residuals.items()):
             inst = next(i for i in INSTRUMENTS if i[0] == con_id)
@@ -269,6 +271,23 @@ class FakeBooks:
                     "value_at_risk_base": abs(quantity) * inst[6] * RATES[inst[4]],
                 }
             )
+        return pd.DataFrame(rows)
+
+    def history(self, break_id) -> pd.DataFrame:
+        states = ("settling", "suspected", "confirmed")
+        rows = [
+            {
+                "break_id": break_id,
+                "state": state,
+                "qty": 50.0,
+                "explained_qty": 10.0 * n,
+                "residual_qty": 50.0 - 10 * n,
+                "owner": "",
+                "note": HOSTILE,
+                "recorded_at": now() - timedelta(minutes=42 - 5 * n),
+            }
+            for n, state in enumerate(states)
+        ]
         return pd.DataFrame(rows)
 
     def causes(self, break_id) -> list[dict]:
@@ -330,7 +349,7 @@ class FakeBooks:
         return pd.DataFrame(self.held, columns=["quarantine_id", "reason", "door", "strategy", "raw", "received_at"])
 
     def fees_pending(self) -> pd.DataFrame:
-        frame = pd.DataFrame(self.rows)
+        frame = pd.DataFrame(list(self.rows))
         return frame[frame.commission_status == "pending"]
 
     def assignments(self) -> pd.DataFrame:
@@ -352,7 +371,18 @@ class FakeBooks:
         return pd.DataFrame(self.ruled, columns=columns)
 
     def closes(self) -> pd.DataFrame:
-        return pd.DataFrame(self.closed, columns=["date", "account", "operator", "closed_at", "digest"])
+        return pd.DataFrame(self.closed, columns=["close_id", "date", "account", "operator", "closed_at", "digest"])
+
+    def close_statement(self, close_id, kind="csv") -> str:
+        return f"statement,{close_id}" if kind == "csv" else f"<!doctype html><p>statement {close_id}</p>"
+
+    def audit(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                {"received_at": now(), "user": what["operator"], "act": act, "detail": HOSTILE, "allowed": True}
+                for act, what in reversed(self.acts)
+            ]
+        )
 
     def runs(self) -> pd.DataFrame:
         return pd.DataFrame(
@@ -466,7 +496,14 @@ class FakeBooks:
         if self.residuals and not overrule_reason:
             raise BadRequest("2 breaks are open: explain them, assign them, or give a reason to close all the same")
         self.closed.append(
-            {"date": date, "account": account, "operator": operator, "closed_at": now(), "digest": "9f2c"}
+            {
+                "close_id": f"c-{len(self.closed) + 1}",
+                "date": date,
+                "account": account,
+                "operator": operator,
+                "closed_at": now(),
+                "digest": "9f2c",
+            }
         )
 
     async def import_flex(self, source, operator):

@@ -1,5 +1,7 @@
 """Set a param, read a param: what the screens show and do, without a browser."""
 
+import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -11,7 +13,7 @@ from fake_engine import ACCOUNTS, HOSTILE, FakeEngine
 from dashboard.app import ALL_STRATEGIES, SCREENS, Shell
 from dashboard.hub import Hub
 from dashboard.model import SessionState, read_moment
-from dashboard.pulse import broker_chip, square_badge, strip
+from dashboard.pulse import broker_chip, square_badge, stale_after, strip
 from dashboard.roles import is_loopback, role_of
 from dashboard.views.assign_dialog import TYPED, AssignDialog, decimal_of, preview_html
 from dashboard.views.assignments import journal_table
@@ -112,18 +114,46 @@ async def test_choosing_a_strategy_filters_the_screen_and_stands_in_the_state(op
     assert shell.state.strategy == ""
 
 
-async def test_a_table_holds_still_while_a_row_is_selected(engine, open_shell, show):
+async def test_a_chosen_row_stays_chosen_when_others_come_and_go(engine, open_shell, show):
+    shell, residuals = open_shell(), engine.portfolio_manager.residuals
+    screen = show(shell, "reconciliation")
+    screen.grid.table.selection = [1]
+    chosen = screen.grid.selected.iloc[0]["break_id"]
+    gone = screen.grid._shown.iloc[0]["break_id"]
+    account, _, con_id = gone.partition(":")
+    del residuals[account, int(con_id)]
+    residuals[ACCOUNTS[2], 272093] = 900.0
+    show(shell, "reconciliation")
+    assert list(screen.grid.selected["break_id"]) == [chosen]
+    assert list(screen.grid.table.value["instrument"]) == [screen.grid.selected.iloc[0]["instrument"]]
+    assert "1 more rows wait" in screen.grid.note.object
+    screen.grid.release()
+    assert len(screen.grid.table.value) == 2
+    assert not screen.grid.note.visible
+
+
+async def test_a_chosen_row_shows_new_figures(engine, open_shell, show):
+    shell, residuals = open_shell(), engine.portfolio_manager.residuals
+    screen = show(shell, "reconciliation")
+    screen.grid.table.selection = [0]
+    account, _, con_id = screen.grid.selected.iloc[0]["break_id"].partition(":")
+    residuals[account, int(con_id)] = 77.0
+    show(shell, "reconciliation")
+    assert screen.grid.selected.iloc[0]["quantity"] == 77.0
+    assert not screen.grid.note.visible
+
+
+async def test_a_table_says_when_the_chosen_row_is_gone(engine, open_shell, show):
     shell = open_shell()
     screen = show(shell, "reconciliation")
-    before = screen.grid.table.value
     screen.grid.table.selection = [0]
+    assert not screen.assign.disabled
+    name = screen.grid.selected.iloc[0]["break_id"]
     engine.portfolio_manager.residuals.clear()
-    engine.bump()
     show(shell, "reconciliation")
-    assert screen.grid.table.value is before
-    assert screen.grid.note.visible
-    screen.grid.release()
-    assert len(screen.grid.table.value) == 0
+    assert screen.grid.table.selection == []
+    assert f"No longer here: {name}" in screen.grid.note.object
+    assert screen.assign.disabled
 
 
 async def test_a_table_is_sent_again_only_when_something_shown_changed(open_shell, show):
@@ -135,8 +165,17 @@ async def test_a_table_is_sent_again_only_when_something_shown_changed(open_shel
     assert screen.grid.table.value is before
 
 
+async def drawn(screen):
+    """The stories of orders are read in a thread; wait until their bars are there."""
+    deadline = time.monotonic() + 60
+    while not screen.source.data["label"]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
 async def test_selecting_an_order_lights_its_bars_and_shows_its_story(open_shell, show):
     screen = show(open_shell(), "orders")
+    await drawn(screen)
     screen.grid.table.selection = [0]
     key = screen.grid.selected.iloc[0]["order_key"]
     lit = {screen.source.data["order_key"][i] for i in screen.source.selected.indices}
@@ -147,6 +186,7 @@ async def test_selecting_an_order_lights_its_bars_and_shows_its_story(open_shell
 
 async def test_tapping_a_bar_selects_its_order_in_the_table(open_shell, show):
     screen = show(open_shell(), "orders")
+    await drawn(screen)
     screen.source.selected.indices = [3]
     assert screen.grid.selected.iloc[0]["order_key"] == screen.source.data["order_key"][3]
 
@@ -318,6 +358,9 @@ async def test_a_quarantined_message_is_shown_whole_and_dismissed(engine, open_s
     await screen._replay(None)
     assert "Still unreadable" in screen.outcome.object
     await screen._dismiss(None)
+    assert engine.portfolio_manager.held
+    assert "Press again" in screen.outcome.object
+    await screen._dismiss(None)
     assert engine.portfolio_manager.held == []
 
 
@@ -343,11 +386,36 @@ async def test_a_statement_that_was_dropped_is_imported_and_reported(engine, ope
 
 
 def test_the_badge_says_in_words_whether_all_is_square(engine):
-    assert square_badge(None)["text"].startswith("?")
-    assert square_badge({"ok": True, "checked_at": NOW})["text"] == "✓ Square"
-    assert square_badge(engine.square())["text"] == "✗ 2 not square"
+    assert square_badge(None, NOW)["text"].startswith("?")
+    assert square_badge({"ok": True, "checked_at": NOW}, NOW)["text"] == "✓ Square"
+    assert square_badge(engine.square(), NOW)["text"] == "✗ 2 not square"
     waiting = engine.square()["rows"].assign(unassigned_qty=engine.square()["rows"]["quantity"])
-    assert square_badge({"ok": False, "rows": waiting, "checked_at": NOW})["text"] == "! 2 unassigned"
+    assert square_badge({"ok": False, "rows": waiting, "checked_at": NOW}, NOW)["text"] == "! 2 unassigned"
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("square", "✓ Square"),
+        ("unassigned", "! 2 unassigned"),
+        ("settling", "… 3 settling"),
+        ("breaks", "✗ 0 not square"),
+        ("unknown", "? Not known"),
+    ],
+)
+def test_the_badge_follows_the_state_that_the_engine_names(state, text, engine):
+    waiting = engine.square()["rows"].assign(unassigned_qty=engine.square()["rows"]["quantity"])
+    square = {"ok": state != "breaks", "state": state, "settling": 3, "rows": waiting, "checked_at": NOW}
+    assert square_badge(square, NOW)["text"] == text
+
+
+def test_square_of_long_ago_is_not_shown_as_square_now():
+    square = {"ok": True, "checked_at": NOW}
+    limit = stale_after(Settings(reconcile_every_s=30))
+    assert square_badge(square, NOW + timedelta(seconds=119), limit)["state"] == "good"
+    late = square_badge(square, NOW + timedelta(seconds=121), limit)
+    assert (late["text"], late["state"]) == ("? Not checked lately", "unknown")
+    assert stale_after(Settings(reconcile_every_s=0)) is None
 
 
 def test_the_strip_says_since_when_ib_is_away():

@@ -1,0 +1,146 @@
+"""Charts, drawn by HoloViews once and then fed through their own source.
+
+HoloViews makes the figure from an element that says what is shown. A rendering takes 30 to 60 ms of the loop that all
+sessions share, a ``DynamicMap`` takes that at every update; setting the columns of the source takes 0.2 ms. So what moves
+is rendered once per page and fed; what is only looked at, like the history of one break, is rendered when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import holoviews as hv
+import holoviews.plotting.bokeh
+import pandas as pd
+from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem
+
+from dashboard import theme
+from dashboard.earnings import Curves
+
+hv.Store.set_current_backend("bokeh")
+assert holoviews.plotting.bokeh is not None  # importing it registers the backend
+
+EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001  Bokeh draws a naive time as it is: UTC, as the axis says
+TOTAL: Final = "Total"
+
+
+def equity_chart() -> tuple[Any, ColumnDataSource]:
+    """One line per strategy; returns the figure and the source to set the columns of, see :func:`equity_columns`."""
+    line = {"at": [EPOCH, EPOCH + timedelta(seconds=1)], "equity": [0.0, 1.0], "strategy": "", "colour": "#888888"}
+    lines = hv.Contours([line], ["at", "equity"], ["strategy", "colour"]).opts(
+        line_width=2,
+        responsive=True,
+        height=262,
+        toolbar=None,
+        default_tools=[],
+        show_legend=False,
+        xlabel="time (UTC)",
+        ylabel="",
+        show_grid=True,
+        fontscale=1,
+    )
+    plot = hv.render(lines)
+    drawn = plot.renderers[0]
+    drawn.data_source.data = equity_columns({})
+    for glyph in (drawn.glyph, drawn.nonselection_glyph, drawn.selection_glyph, drawn.hover_glyph, drawn.muted_glyph):
+        if glyph is not None and glyph != "auto":
+            glyph.update(line_color="colour", line_alpha=1.0)
+    plot.add_layout(
+        Legend(
+            items=[LegendItem(label={"field": "strategy"}, renderers=[drawn])],
+            label_text_font_size="11px",
+            background_fill_alpha=0.6,
+            spacing=0,
+            padding=4,
+            border_line_alpha=0,
+        ),
+        "right",
+    )
+    plot.add_tools(
+        HoverTool(
+            tooltips=[("strategy", "@strategy"), ("at", "$x{%H:%M:%S} UTC"), ("equity", "$y{+0,0.00}")],
+            formatters={"$x": "datetime"},
+            line_policy="nearest",
+        )
+    )
+    plot.yaxis.formatter.use_scientific = False
+    return plot, drawn.data_source
+
+
+def equity_columns(curves: Curves, total: tuple[list[datetime], list[float]] | None = None) -> dict[str, list[Any]]:
+    """Columns of the equity chart's source; naive UTC, since Bokeh draws a naive time as it is."""
+    named = list(curves.items()) + ([(TOTAL, total)] if total is not None and len(curves) > 1 else [])
+    colours = theme.STRATEGY_COLOURS
+    return {
+        "xs": [[moment.astimezone(UTC).replace(tzinfo=None) for moment in times] for _, (times, _) in named],
+        "ys": [values for _, (_, values) in named],
+        "strategy": [name if len(name) <= 16 else name[:15] + "…" for name, _ in named],
+        "colour": [
+            theme.TOTAL_COLOUR if name == TOTAL and i == len(curves) else colours[i % len(colours)]
+            for i, (name, _) in enumerate(named)
+        ],
+    }
+
+
+def total_curve(curves: Curves) -> tuple[list[datetime], list[float]] | None:
+    """The sum over the strategies, from the moment of which all of them are known; ``None`` when that never was."""
+    if not curves:
+        return None
+    lines = [pd.Series(values, index=pd.DatetimeIndex(times)) for times, values in curves.values()]
+    lines = [line[~line.index.duplicated(keep="last")] for line in lines]
+    together = pd.concat(lines, axis=1).sort_index().ffill().dropna()
+    if together.empty:
+        return None
+    summed = together.sum(axis=1)
+    return [moment.to_pydatetime() for moment in summed.index], [float(value) for value in summed]
+
+
+def fit_ranges(plot: Any, columns: Mapping[str, list[Any]]) -> None:
+    """Let both axes hold all lines, with some air above and below."""
+    times = [moment for line in columns["xs"] for moment in line]
+    values = [value for line in columns["ys"] for value in line]
+    air = 0.06 * ((max(values) - min(values)) or 1.0)
+    plot.x_range.update(start=min(times), end=max(times) + timedelta(seconds=1))
+    plot.y_range.update(start=min(values) - air, end=max(values) + air)
+
+
+def residual_chart(history: pd.DataFrame, until: datetime) -> Any:
+    """The residual of one break over time, as steps: it stands until the next change.
+
+    Args:
+        history: ``recorded_at`` (aware), ``residual`` and ``state``, oldest first, at least one row.
+        until: Where the last step ends, aware.
+    """
+    last = history.iloc[[-1]].assign(recorded_at=pd.Timestamp(until))
+    steps = pd.concat([history, last], ignore_index=True)
+    steps["recorded_at"] = pd.to_datetime(steps["recorded_at"], utc=True).dt.tz_localize(None)
+    steps = steps[["recorded_at", "residual", "state"]]
+    line = hv.Curve(steps, "recorded_at", "residual").opts(
+        interpolation="steps-post", color=theme.STRATEGY_COLOURS[0], line_width=2
+    )
+    dots = hv.Scatter(steps.iloc[:-1], "recorded_at", ["residual", "state"]).opts(
+        color=theme.STRATEGY_COLOURS[0],
+        size=7,
+        tools=[
+            HoverTool(
+                tooltips=[
+                    ("at", "@recorded_at{%F %H:%M:%S} UTC"),
+                    ("residual", "@residual{+0,0.########}"),
+                    ("state", "@state"),
+                ],
+                formatters={"@recorded_at": "datetime"},
+            )
+        ],
+    )
+    both = (line * dots * hv.HLine(0).opts(color="#888888", line_width=1)).opts(
+        responsive=True,
+        height=190,
+        toolbar=None,
+        default_tools=[],
+        xlabel="time (UTC)",
+        ylabel="residual",
+        show_grid=True,
+    )
+    return hv.render(both)

@@ -1,0 +1,263 @@
+"""A day at the desk on the stand-in engine: drill-downs, statements, files, keyboard, roles, and two people at once."""
+
+import json
+import re
+import time
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from serving import ROOT, STAND_IN, Server
+
+SCREENS = (
+    "Overview",
+    "Positions",
+    "Fills",
+    "Orders",
+    "Reconciliation",
+    "Assignments",
+    "Day close and statements",
+    "Quarantine",
+    "Health",
+    "Settings in force",
+    "Rehearsal",
+)
+ACTS = (
+    "Reconcile now",
+    "Assign residual",
+    "Save owner and note",
+    "Reverse this assignment",
+    "Set rule",
+    "Close the day",
+    "Import the statement",
+    "Replay",
+    "Dismiss",
+    "Make it happen",
+)
+FLEX = b"<FlexQueryResponse><FlexStatements count='0'/></FlexQueryResponse>"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(STAND_IN, tmp_path_factory.mktemp("desk")).start()
+    yield running
+    running.stop()
+
+
+def go(page, screen):
+    """Open a screen and wait until it is drawn."""
+    page.get_by_role("button", name=screen, exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(screen)
+    expect(page.get_by_text("Loading the books")).to_be_hidden()
+
+
+def serious(page):
+    """What axe finds, by rule; mend.js has had its turn when the page has painted a few times more."""
+    seen = int(page.evaluate("Number(document.documentElement.dataset.fillbookSeq)"))
+    page.wait_for_function(f"Number(document.documentElement.dataset.fillbookSeq) > {seen + 2}")
+    deadline = time.monotonic() + 60
+    while True:
+        found = {
+            rule["id"]: [node["html"][:160] for node in rule["nodes"]][:3]
+            for rule in Axe().run(page).response["violations"]
+            if rule["impact"] in {"serious", "critical"}
+        }
+        if not found or time.monotonic() > deadline:
+            return found
+        page.wait_for_timeout(500)  # names are put on new tables a moment after they appear
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("screens", [SCREENS[:4], SCREENS[4:8], SCREENS[8:]])
+def test_axe_finds_nothing_serious_on_any_screen(screens, dark, server, open_page):
+    page = open_page(server.url, dark=dark)
+    for screen in screens:
+        go(page, screen)
+        assert (screen, serious(page)) == (screen, {})
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious_in_the_dialog(dark, server, open_page):
+    page = open_page(f"{server.url}?view=reconciliation", dark=dark)
+    page.get_by_role("row").filter(has_text="AAPL").first.get_by_role("checkbox").click()
+    page.get_by_role("button", name="Assign residual").click()
+    page.get_by_role("dialog").get_by_role("button", name="Preview").click()
+    page.get_by_role("dialog").get_by_text("Before and after of every book").wait_for()
+    assert serious(page) == {}
+
+
+def test_the_raw_fact_behind_a_number_is_two_clicks_away(server, open_page):
+    page = open_page(server.url)
+    page.get_by_role("grid", name="P&L per strategy").get_by_role("gridcell", name="BETA").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Positions")
+    expect(page).to_have_url(re.compile("strategy=BETA"))
+    books = page.get_by_role("grid", name="Positions per strategy")
+    books.get_by_role("gridcell", name="BETA").first.click()
+    drilled = page.get_by_role("grid", name="Latest fills of the chosen position")
+    expect(drilled.get_by_role("gridcell", name=re.compile("0000e0d5")).first).to_be_visible()
+
+    go(page, "Overview")
+    page.get_by_role("button", name="Fees pending").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Fills")
+    fills = page.get_by_role("grid", name="Fills", exact=True)
+    expect(fills.get_by_role("gridcell", name="pending").first).to_be_visible()
+    expect(fills.get_by_role("gridcell", name="final")).to_have_count(0)
+    fills.get_by_role("gridcell", name="pending").first.click()
+    page.get_by_role("button", name="Order of this fill").click()
+    expect(page.get_by_text("Every state of the chosen order")).to_be_visible()
+
+    go(page, "Overview")
+    page.get_by_role("grid", name="Open breaks").get_by_role("gridcell", name="AAPL").click()
+    expect(page.get_by_text("Causes and evidence")).to_be_visible()
+    expect(page.get_by_role("grid", name="Recorded changes of the chosen break").get_by_role("row")).to_have_count(4)
+
+
+def test_the_keyboard_walks_the_rows_of_a_table_and_chooses_one(server, open_page):
+    page = open_page(f"{server.url}?view=orders")
+    grid = page.get_by_role("grid", name="Orders", exact=True)
+    grid.get_by_role("row").nth(1).wait_for()
+    page.wait_for_function("document.documentElement.dataset.fillbookMended === 'yes'")
+    holder = grid.locator(".tabulator-tableholder")
+    story = page.get_by_text("Every state of the chosen order")
+    deadline = time.monotonic() + 60
+    while not story.is_visible():  # the table gets its keys a moment after it appears
+        assert time.monotonic() < deadline
+        holder.focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(700)
+    expect(grid.locator(".tabulator-row.tabulator-selected")).to_have_count(1)
+
+
+def test_a_chosen_order_stays_chosen_through_refreshes_sorting_and_filters(server, open_page):
+    page = open_page(f"{server.url}?view=orders")
+    grid = page.get_by_role("grid", name="Orders", exact=True)
+    chosen = grid.locator(".tabulator-row.tabulator-selected")
+    row = grid.get_by_role("row").filter(has_text="Submitted").filter(has_text="ALPHA").first
+    row.wait_for()
+    name = row.locator("[tabulator-field=order_ref]").inner_text()
+    row.get_by_role("gridcell").first.click()
+    expect(chosen.locator("[tabulator-field=order_ref]")).to_have_text(name)
+    expect(page.get_by_text(re.compile("more rows wait until the selection is cleared"))).to_be_visible()
+    grid.get_by_role("columnheader", name="Strategy").locator(".tabulator-col-title").click()
+    expect(chosen.locator("[tabulator-field=order_ref]")).to_have_text(name)
+    grid.get_by_label("Filter by Strategy").fill("ALPHA")
+    expect(grid.get_by_role("gridcell", name="BETA")).to_have_count(0)
+    expect(chosen.locator("[tabulator-field=order_ref]")).to_have_text(name)
+    expect(page.get_by_role("button", name="Clear selection")).to_be_enabled()
+
+
+def test_a_day_is_closed_and_its_statement_downloaded(server, open_page):
+    page = open_page(f"{server.url}?view=dayclose")
+    page.get_by_role("button", name="Close the day").click()
+    expect(page.get_by_text(re.compile("is not closed: 2 breaks are open"))).to_be_visible()
+    page.get_by_label("Reason to close in spite of open breaks").fill("Known, with the broker's desk")
+    page.get_by_label("Reason to close in spite of open breaks").blur()
+    page.get_by_role("button", name="Close the day").click()
+    expect(page.get_by_text(re.compile("✓ .* is closed"))).to_be_visible()
+    page.get_by_role("grid", name="Closed days").get_by_role("gridcell", name="9f2c").click()
+    for name, start in (("Statement as CSV", "statement,c-1"), ("Statement as a page", "<!doctype html>")):
+        button = page.get_by_role("button", name=name)
+        expect(button).to_be_enabled()
+        with page.expect_download() as caught:
+            button.click()
+        assert caught.value.path().read_text(encoding="utf-8").startswith(start)
+
+
+def test_a_flex_statement_is_dropped_onto_the_page_and_imported(server, open_page):
+    page = open_page(f"{server.url}?view=dayclose")
+    target = page.get_by_role("button", name="Flex statement (XML): drop it here")
+    target.wait_for()
+    page.wait_for_timeout(500)
+    transfer = page.evaluate_handle(
+        "text => { const d = new DataTransfer(); d.items.add(new File([text], 'day.xml', {type: 'text/xml'})); return d }",
+        FLEX.decode(),
+    )
+    for event in ("dragenter", "dragover", "drop"):
+        target.dispatch_event(event, {"dataTransfer": transfer})
+    expect(page.get_by_text(f"day.xml: {len(FLEX)} bytes, not imported yet")).to_be_visible()
+    page.get_by_role("button", name="Import the statement").click()
+    expect(page.get_by_text("✓ Imported")).to_be_visible()
+    expect(page.get_by_text("123 executions read, 3 of them new")).to_be_visible()
+
+
+def test_a_viewer_clicks_through_every_screen_and_finds_no_act(tmp_path, open_page):
+    users = tmp_path / "users.json"
+    users.write_text(json.dumps({"bob": "look", "ann": "act"}))
+    template = ROOT / "dashboard" / "login.html"  # Panel's own login page asks another host for a picture
+    login = (
+        "--basic-auth",
+        str(users),
+        "--cookie-secret",
+        "for-this-test-only",
+        "--basic-login-template",
+        str(template),
+    )
+    server = Server(STAND_IN, tmp_path, *login, FAKE_VIEWERS="bob").start()
+    try:
+        viewer = open_page(server.url, user="bob", password="look")
+        expect(viewer.get_by_text("bob · viewer, may look only")).to_be_visible()
+        for screen in SCREENS:
+            go(viewer, screen)
+            for act in ACTS:
+                assert (screen, act, viewer.get_by_role("button", name=act, exact=True).count()) == (screen, act, 0)
+        operator = open_page(f"{server.url}?view=quarantine", user="ann", password="act")
+        expect(operator.get_by_text("ann · operator")).to_be_visible()
+        go(viewer, "Quarantine")
+        held = viewer.get_by_role("row").filter(has_text="no field execution.execId").first
+        held.wait_for()
+        operator.get_by_role("row").filter(has_text="no field execution.execId").first.click()
+        operator.get_by_role("button", name="Replay").click()
+        expect(operator.get_by_text("Still unreadable: no field execution.execId").first).to_be_visible()
+        operator.get_by_role("button", name="Dismiss").click()
+        operator.get_by_role("button", name="Dismiss for good").click()
+        expect(viewer.get_by_text("Empty: every message could be read")).to_be_visible()
+    finally:
+        server.stop()
+
+
+def test_what_one_person_assigns_and_reverses_the_other_sees(server, open_page):
+    first, second = open_page(f"{server.url}?view=reconciliation"), open_page(f"{server.url}?view=reconciliation")
+    theirs = second.get_by_role("grid", name="Breaks", exact=True).get_by_role("row").filter(has_text="AAPL")
+    theirs.first.get_by_role("checkbox").click()
+    second.get_by_text("Causes and evidence").wait_for()
+    first.get_by_role("row").filter(has_text="AAPL").first.get_by_role("checkbox").click()
+    first.get_by_role("button", name="Assign residual").click()
+    dialog = first.get_by_role("dialog")
+    dialog.get_by_role("button", name="Preview").click()
+    dialog.get_by_text("Before and after of every book").wait_for()
+    dialog.get_by_label("Reason (required)").fill("Bought by hand")
+    dialog.get_by_role("button", name="Confirm assignment").click()
+    expect(theirs).to_have_count(0)
+    expect(second.get_by_text(re.compile("No longer here: DU1234567:265598"))).to_be_visible()
+    go(second, "Assignments")
+    second.get_by_role("gridcell", name="Bought by hand").first.click()
+    second.get_by_label("Reason for the reversal").fill("It was not ours")
+    second.get_by_role("button", name="Reverse this assignment").click()
+    expect(first.get_by_role("row").filter(has_text="AAPL").first).to_be_visible()
+
+
+@pytest.mark.parametrize(("screen", "button"), [("positions", "Download CSV"), ("orders", "Download CSV")])
+def test_tables_are_handed_out_as_csv(screen, button, server, open_page):
+    page = open_page(f"{server.url}?view={screen}")
+    page.get_by_role("gridcell", name="ALPHA").first.wait_for()
+    with page.expect_download() as caught:
+        page.get_by_role("button", name=button).click()
+    lines = caught.value.path().read_text(encoding="utf-8").splitlines()
+    assert "strategy" in lines[0]
+    assert len(lines) > 5
+
+
+def test_the_rehearsal_shows_what_the_product_does(server, open_page):
+    page = open_page(f"{server.url}?view=rehearsal")
+    page.get_by_role("button", name="Make it happen").click()
+    expect(page.get_by_text("it has happened")).to_be_visible()
+    for part in (
+        "What the product does",
+        "Open breaks",
+        "Findings since the last fault",
+        "Connection log",
+        "Latest fills",
+    ):
+        expect(page.get_by_role("heading", name=part)).to_be_visible()

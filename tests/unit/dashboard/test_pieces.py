@@ -1,0 +1,135 @@
+"""Pure pieces of the screens: accounts, charts, sums per account, and where a click leads."""
+
+import asyncio
+import math
+import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from fake_engine import ACCOUNTS
+
+from dashboard import charts
+from dashboard.accounts import accounts_table, ages_of
+from dashboard.views.orders import first_shown
+from dashboard.views.positions import per_account
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+BROKER = SimpleNamespace(accounts=("DU1", "DU2"))
+
+
+def positions(*rows):
+    names = ("strategy", "account", "con_id", "qty", "realized_pnl_base", "unrealized_pnl_base", "commission_base")
+    return pd.DataFrame([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def test_an_account_without_a_complete_answer_is_unknown_with_its_reason():
+    square = {"checked_at": NOW - timedelta(seconds=30), "unknown": {"DU2": "timed out"}}
+    first, second = accounts_table(ages_of(square, BROKER, NOW), pd.DataFrame(), pd.DataFrame(), NOW).to_dict("records")
+    assert (first["account"], first["state"], first["answered"]) == ("DU1", "confirmed", "30 s")
+    assert (second["account"], second["state"], second["answered"]) == ("DU2", "unknown: timed out", "—")
+
+
+def test_before_the_first_comparison_no_account_is_confirmed():
+    assert {age["state"] for age in ages_of(None, BROKER, NOW)} == {"not asked yet"}
+
+
+def test_an_account_sums_what_is_known_and_says_nothing_where_nothing_is():
+    held = positions(("A", "DU1", 1, 10.0, 5.0, 2.0, 1.0), ("B", "DU2", 1, 10.0, 5.0, math.nan, 1.0))
+    table = accounts_table(ages_of({"checked_at": NOW}, BROKER, NOW), held, pd.DataFrame(), NOW).set_index("account")
+    assert table.loc["DU1", "net"] == 6.0
+    assert math.isnan(table.loc["DU2", "net"])
+    assert list(table["instruments"]) == [1.0, 1.0]
+
+
+def test_each_account_has_its_strategies_and_its_total():
+    held = positions(
+        ("A", "DU1", 1, 10.0, 5.0, 2.0, 1.0), ("B", "DU1", 2, 0.0, 1.0, 0.0, 0.0), ("A", "DU2", 1, 1.0, 1, 1, 0)
+    )
+    table = per_account(held)
+    assert list(zip(table["account"], table["strategy"], strict=True)) == [
+        ("DU1", "A"),
+        ("DU1", "B"),
+        ("DU1", "Total"),
+        ("DU2", "A"),
+        ("DU2", "Total"),
+    ]
+    assert list(table["held"]) == [1.0, 0.0, 1.0, 1.0, 1.0]
+    assert list(table["net"]) == [6.0, 1.0, 7.0, 2.0, 2.0]
+    assert per_account(pd.DataFrame()).empty
+
+
+def test_the_total_begins_where_every_strategy_is_known():
+    curves = {"A": ([NOW, NOW + timedelta(seconds=5)], [1.0, 2.0]), "B": ([NOW + timedelta(seconds=5)], [10.0])}
+    assert charts.total_curve(curves) == ([NOW + timedelta(seconds=5)], [12.0])
+    assert charts.total_curve({}) is None
+    columns = charts.equity_columns(curves, charts.total_curve(curves))
+    assert columns["strategy"] == ["A", "B", "Total"]
+    assert columns["xs"][0][0] == NOW.replace(tzinfo=None)
+
+
+def test_the_equity_chart_takes_new_columns_without_being_drawn_again():
+    plot, source = charts.equity_chart()
+    source.data = charts.equity_columns({"A": ([NOW], [1.0])})
+    charts.fit_ranges(plot, source.data)
+    assert plot.x_range.start == NOW.replace(tzinfo=None)
+    assert plot.renderers[0].glyph.line_color == "colour"
+
+
+def test_a_residual_stands_until_its_next_change():
+    history = pd.DataFrame({"recorded_at": ["2026-03-04 11:00:00"], "residual": [5.0], "state": ["confirmed"]})
+    plot = charts.residual_chart(history, NOW)
+    line = next(r for r in plot.renderers if type(r.glyph).__name__ == "Line").data_source.data
+    assert set(line["residual"]) == {5.0}
+
+
+@pytest.mark.parametrize(("span", "first"), [(-1, 0), (0, 50), (30, 70)])
+def test_an_order_that_waits_for_hours_does_not_squeeze_the_timeline(span, first):
+    start = NOW.replace(tzinfo=None)
+    data = {
+        "left": [start, start + timedelta(seconds=50)],
+        "right": [start + timedelta(seconds=100), start + timedelta(seconds=60)],
+        "order_key": ["waiting", "done"],
+        "mark": ["dot", "diamond"],
+    }
+    assert first_shown(data, span) == start + timedelta(seconds=first)
+
+
+async def test_a_click_on_a_figure_of_all_strategies_shows_all_strategies(open_shell):
+    shell = open_shell()
+    shell.state.param.update(strategy="ALPHA", account=ACCOUNTS[0])
+    shell._follow("fills", "pending")
+    assert (shell.state.view, shell.state.strategy, shell.state.account) == ("fills", "", ACCOUNTS[0])
+    assert shell.state.focus == {"pending": True}
+    shell._follow("reconciliation", "all")
+    assert (shell.state.view, shell.state.account) == ("reconciliation", "")
+
+
+async def test_a_screen_that_cannot_read_says_so_and_recovers(engine, open_shell, show, monkeypatch):
+    shell = open_shell()
+    screen = show(shell, "fills")
+
+    async def until(condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+            screen.draw(shell.state.picture)
+
+    await until(lambda: screen.grid._shown is not None)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.portfolio_manager, "fills_page", lambda **_: 1 / 0)
+        screen.search.value = "AAPL"
+        await until(lambda: "Cannot be read now" in screen.errors.object)
+    screen.search.value = "MSFT"
+    await until(lambda: screen.errors.object == "")
+
+
+async def test_a_part_read_long_ago_is_not_shown_as_if_it_were_now(open_shell):
+    shell = open_shell()
+    old = SimpleNamespace(live=True, current=frozenset({"positions"}), at=NOW)
+    shell.state.view = "orders"
+    shell._moved(None)
+    shell._draw_screen(old)
+    assert shell._on_show is None
