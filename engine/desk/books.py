@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -10,6 +10,25 @@ from typing import Any, Protocol
 from engine.core.events import AssignmentMade, BreakNoted, ConnectionSeen, RuleSet
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, OrderRecord, PositionRecord
+
+
+class Near(Protocol):
+    """Questions about some (account, con_id), at the cost of these and not of all."""
+
+    def fills(
+        self, keys: Iterable[tuple[str, int]], *, strategy: str | None = None, since: datetime | None = None
+    ) -> list[FillRecord]:
+        """Current state of the executions, in the books' order."""
+        ...
+
+    def orders(self, keys: Iterable[tuple[str, int]]) -> list[OrderRecord]:
+        """Latest record of every order."""
+        ...
+
+    @property
+    def clients(self) -> frozenset[int]:
+        """Client ids of orders that a message named a strategy for."""
+        ...
 
 
 class Books(Protocol):
@@ -53,6 +72,11 @@ class Books(Protocol):
 
     def fills(self, strategy: str | None = None, since: datetime | None = None) -> list[FillRecord]:
         """Current state of each execution."""
+        ...
+
+    @property
+    def near(self) -> Near:
+        """Questions about some instruments."""
         ...
 
     def chain_of(self, account: str, exec_id: str) -> list[FillRecord]:

@@ -1,4 +1,4 @@
-"""Collects what breaks are explained from; all reading of the books happens under one short lock."""
+"""Collects what breaks are explained from; the books are read under short locks, an instrument at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, OrderRecord
 from engine.core.statement import OptionEvent
@@ -70,9 +69,15 @@ class _Gathered:
         now: datetime,
         known: Mapping[str, Break],
     ) -> None:
+        wanted = picture.comparison.found.keys()
+        recent: list[FillRecord] = []
+        orders: list[OrderRecord] = []
+        for key in wanted:
+            with lock:  # one at a time: ten days of a busy instrument are many executions, and others wait for the lock
+                recent += books.near.fills((key,), since=now - _WINDOW)
+                orders += books.near.orders((key,))
         with lock:
-            recent = books.fills(since=now - _WINDOW)
-            orders = books.orders()
+            own_clients = books.near.clients
             assignments = in_force_of(books)
         self.now = now
         self.known = known
@@ -82,7 +87,6 @@ class _Gathered:
         self.marks = broker.marks()
         self.external = external
         self.assignments = assignments
-        wanted = picture.comparison.found.keys()
         near = {
             (r.strategy, r.fill.account, r.fill.exec_id): r for r in (*recent, *picture.loose) if key_of(r) in wanted
         }
@@ -98,9 +102,7 @@ class _Gathered:
             if order.update.instrument is not None:
                 self.orders.setdefault((order.update.account, order.update.instrument.con_id), []).append(order)
         self._stocks: dict[tuple[str, str], Key] | None = None
-        self.own_clients = frozenset(
-            {settings.ib_client_id, *(r.fill.client_id for r in recent if r.strategy != UNASSIGNED)}
-        )
+        self.own_clients = own_clients | {settings.ib_client_id}
         self.sides: dict[str, list[Side]] = {}
         for key, difference in picture.comparison.found.items():
             self.sides.setdefault(key[0], []).append(self.side(key, difference))

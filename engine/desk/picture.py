@@ -73,8 +73,8 @@ class PictureTaker:
         books = self._books
         with self._lock:
             positions = books.positions()
-            any_loose = any(p.quantity for p in positions if p.strategy == UNASSIGNED)
-            unowned = books.fills(strategy=UNASSIGNED) if any_loose else []
+            keys = [(p.account, p.instrument_key) for p in positions if p.strategy == UNASSIGNED and p.quantity]
+            unowned = books.near.fills(keys, strategy=UNASSIGNED) if keys else []
             in_force = frozenset(a.assignment_id for a in in_force_of(books))
         groups = self._grouping.take(positions, breathe)
         comparison = self._comparer.compare(groups, answers)
@@ -102,7 +102,7 @@ def circumstances(
     # Twice the grace: a fill that was taken in just before it may still be what the positions lack.
     since = min(asked) - timedelta(seconds=2 * settle_s) if asked else None
     with lock:
-        latest = books.fills(since=since) if since is not None and picture.comparison.found else []
+        latest = books.near.fills(picture.comparison.found, since=since) if since is not None else []
         assigned = {(a.account, a.instrument.con_id): (a.assignment_id, a.received_at) for a in in_force_of(books)}
     flight: dict[Key, list[Decimal]] = {}
     for record in sorted(latest, key=lambda r: r.fill.received_at):

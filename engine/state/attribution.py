@@ -74,6 +74,11 @@ class Attribution:
         self._by_ref: dict[str, str] = {}
         self._guessed: dict[str, str] = {}
 
+    @property
+    def clients(self) -> frozenset[int]:
+        """Client ids with an order that was claimed."""
+        return frozenset(self._by_order)
+
     def claim(self, strategy: str, sight: Fill | OrderUpdate) -> str | None:
         """Remember that a message named ``strategy`` for an order.
 

@@ -119,6 +119,7 @@ class Shelf:
     """Every book there is.
 
     Attributes:
+        names: Every strategy that ever had a book here.
         loose: Executions that are in no book (groups, legs that were taken back), by their first sequence.
         recall: Brings lines that were put away back: all from a place on, or with ``None`` all.
         seq: Sequence of the fact being applied; set by the ledger.
@@ -128,6 +129,7 @@ class Shelf:
         """Start without books."""
         self.recall: Callable[[Holding, SortKey | None], None] = _nothing_away
         self.books: dict[BookKey, Holding] = {}
+        self.names: dict[str, None] = {}
         self.loose: dict[int, Execution] = {}
         self.terms: dict[int, Terms] = {}
         self.seq = 0
@@ -146,6 +148,7 @@ class Shelf:
         found = self.books.get(key)
         if found is None:
             found = self.books[key] = Holding(key)
+            self.names[strategy] = None
         return found
 
     def put(self, execution: Execution) -> list[Execution] | None:

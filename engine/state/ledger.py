@@ -42,6 +42,7 @@ from engine.state.changes import Changes
 from engine.state.dump import Parts, dump_state, load_state
 from engine.state.executions import Execution
 from engine.state.intake import Homes, Intake
+from engine.state.near import Near
 from engine.state.notes import Notes
 from engine.state.order import Order
 from engine.state.orders import Orders
@@ -60,6 +61,7 @@ class Ledger:
         break_notes: Break id -> owner and note in force.
         quarantine: Open quarantined messages by id.
         connections: Recent changes of the link; ``audit``: recent acts of operators.
+        near: Answers questions about some instruments at the cost of these, not of all.
     """
 
     def __init__(
@@ -85,9 +87,9 @@ class Ledger:
         self._attribution = Attribution(patterns or {})
         self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
         self._assignments = Assignments(self._booking)
-        self._away: Away | None = None
-        if archive is not None:
-            self._away = Away(archive, self._booking, self._orders, self._attribution, self._assignments)
+        parts = (self._booking, self._orders, self._attribution, self._assignments)
+        self._away = None if archive is None else Away(archive, *parts)
+        self.near = Near(self._shelf, self._away, self._orders, self._attribution)
         self._notes = notes = Notes()
         self.rates, self.bases = notes.rates, notes.bases
         self.break_notes, self.quarantine = notes.break_notes, notes.quarantine

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -61,6 +61,7 @@ class Orders:
         self.newest: dict[str, int] = {}
         self._by_perm: dict[int, list[Order]] = {}
         self._by_client: dict[tuple[int, int], list[Order]] = {}
+        self._by_key: dict[tuple[str, int], dict[int, Order]] = {}
         self._aliases: dict[str, str] = {}
         self.groups: dict[str, list[Order]] = {}
         self.recent: dict[str, deque[Order]] = {}
@@ -127,8 +128,24 @@ class Orders:
         self._absorb(order, update)
         return order, self.row(order, by_broker=bool(update.status), message=update.message)
 
+    def of(self, keys: Iterable[tuple[str, int]]) -> Iterator[Order]:
+        """Orders of some (account, con_id), each key's in order of first sight."""
+        for key in keys:
+            for order in self._by_key.get(key, {}).values():
+                if _key_of(order) == key:
+                    yield order
+
+    def _file(self, order: Order) -> None:
+        """Note what the order is about, as soon as it is known; a former answer is passed over when it is asked for."""
+        key = _key_of(order)
+        if key is not None:
+            self._by_key.setdefault(key, {})[id(order)] = order
+
     def _absorb(self, order: Order, update: OrderUpdate) -> None:
+        before = order.seen.instrument, order.seen.account
         order.seen = merged(order.seen, update)
+        if (order.seen.instrument, order.seen.account) != before:
+            self._file(order)
         self._upgrade(order)
         self._join_groups(order)
         if update.message:
@@ -166,11 +183,13 @@ class Orders:
             order.seen = merged(order.seen, seen_from(fill), keep_words=True)
             self._upgrade(order)
             self._join_groups(order)
+            self._file(order)
         if claimed and not order.claimed:
             order.strategy, order.claimed = strategy, True
         con_id = fill.instrument.con_id
         if fill.instrument.is_combo and order.seen.instrument is not None and not order.seen.instrument.is_combo:
             order.seen = msgspec.structs.replace(order.seen, instrument=fill.instrument)
+            self._file(order)
         before = order.traded.get(con_id)
         order.traded[con_id] = (
             (quantity, value) if before is None else (add(before[0], quantity), add(before[1], value))
@@ -269,6 +288,7 @@ class Orders:
         if seen.order_id > 0:
             self._by_client.setdefault((seen.client_id, seen.order_id), []).append(order)
         self._join_groups(order)
+        self._file(order)
         if order.timeline:
             self._show(order, first=True)
 
@@ -286,6 +306,8 @@ class Orders:
         self.working.pop(id(order), None)
         _leave(self._by_perm, seen.perm_id, order)
         _leave(self._by_client, (seen.client_id, seen.order_id), order)
+        if (key := _key_of(order)) is not None:
+            self._by_key.get(key, {}).pop(id(order), None)
 
     def bring_back(self, order: Order) -> None:
         """Index an order again that was put away."""
@@ -338,3 +360,8 @@ class Orders:
     def aliases(self) -> dict[str, str]:
         """Former key -> key."""
         return self._aliases
+
+
+def _key_of(order: Order) -> tuple[str, int] | None:
+    instrument = order.seen.instrument
+    return None if instrument is None else (order.seen.account, instrument.con_id)

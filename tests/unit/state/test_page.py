@@ -1,6 +1,6 @@
 """The newest executions of the books, page by page, and the latest orders."""
 
-from tests.unit.state.kit import BAG, MSFT, Desk
+from tests.unit.state.kit import AAPL, BAG, ES, MSFT, UNASSIGNED, Desk, at
 
 
 def story():
@@ -57,3 +57,40 @@ def test_the_latest_orders_are_all_open_ones_and_the_newest_of_each_strategy(mon
     }
     again = desk.restarted()
     assert sorted(again.latest_orders(), key=str) == sorted(shown, key=str)
+
+
+def test_what_some_instruments_have_is_what_a_walk_over_everything_finds_there():
+    desk = Desk()
+    for number in range(60):
+        about = {
+            "strategy": ("ALPHA", "BETA", None)[number % 3],
+            "account": ("DU1", "DU2")[number % 2],
+            "instrument": (AAPL, MSFT, ES)[number % 5 % 3],
+            "perm_id": 100 + number,
+        }
+        desk.order("Submitted", quantity=10, **about)
+        desk.fill(f"x{number}.01", 10 - number % 4, 100 + number, t=1000 - 7 * number, **about)
+    desk.fill("x7.02", 3, 99, t=951, account="DU2", instrument=MSFT, perm_id=107)
+    desk.bust("x8.01", account="DU1")
+    desk.fill("bag.01", 1, 2, t=5, instrument=BAG, strategy="ALPHA", perm_id=999)
+    restored = type(desk.ledger).load(desk.ledger.dump())
+    keys = [("DU1", AAPL.con_id), ("DU2", MSFT.con_id), ("DU1", BAG.con_id), ("DU9", ES.con_id)]
+    for ledger in (desk.ledger, restored):
+        for strategy in (None, "BETA", UNASSIGNED):
+            for since in (None, at(700)):
+                found = ledger.near.fills(keys, strategy=strategy, since=since)
+                there = [r for r in ledger.fills(strategy, since) if (r.fill.account, r.fill.instrument.con_id) in keys]
+                assert [r.order_time for r in found] == sorted(r.order_time for r in there)
+                assert sorted(found, key=lambda r: r.first_seq) == sorted(there, key=lambda r: r.first_seq)
+        orders = [o for o in ledger.orders() if (o.update.account, o.update.instrument.con_id) in keys]
+        assert sorted(ledger.near.orders(keys), key=lambda o: o.order_key) == sorted(orders, key=lambda o: o.order_key)
+        assert len(orders) > 5
+
+
+def test_an_order_is_found_under_the_instrument_that_it_turned_out_to_be_about():
+    desk = Desk()
+    desk.order("Submitted", strategy="ALPHA", instrument=None, account="")
+    assert desk.ledger.near.orders([("DU1", MSFT.con_id)]) == []
+    desk.fill("x.01", 4, 100, perm_id=5, instrument=MSFT)
+    (found,) = desk.ledger.near.orders([("DU1", MSFT.con_id)])
+    assert found.filled == 4
