@@ -113,7 +113,7 @@ def fill_fact(
         account=name_of(account, "execution.acctNumber", 50),
         exec_id=name_of(exec_id, "execution.execId"),
         instrument=instrument,
-        quantity=quantity if _sign(side) > 0 else quantity.copy_negate(),
+        quantity=quantity if _sign(side) > 0 or not quantity else quantity.copy_negate(),
         price=_required("execution.price", price),
         executed_at=executed_at,
         time_text=time_text,

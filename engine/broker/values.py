@@ -128,7 +128,7 @@ def _of_text(text: str) -> Decimal | None:
 
 
 def _checked(number: Decimal) -> Decimal | None:
-    if not number.is_finite() or abs(number) >= _HUGE_DECIMAL or number in UNSET_INTS:
+    if not number.is_finite() or number.copy_abs() >= _HUGE_DECIMAL or number in UNSET_INTS:
         return None
     if number and number.adjusted() < _TINY_EXPONENT:
         raise Unreadable(f"{number} is smaller than any amount IB deals in")
@@ -255,7 +255,7 @@ def parse_time(value: Any, default_zone: str = "") -> tuple[datetime | None, boo
     zone = zone_of(zone_name)
     if zone is None:
         return None, True
-    return _to_utc(naive.replace(tzinfo=zone)), False
+    return _placed(naive, zone)
 
 
 def _of_datetime(value: datetime, default_zone: str) -> tuple[datetime | None, bool]:
@@ -285,7 +285,13 @@ def _in_zone(naive: datetime, default_zone: str) -> tuple[datetime | None, bool]
     zone = zone_of(default_zone) if default_zone else None
     if zone is None:
         return naive.replace(tzinfo=UTC), True
-    return _to_utc(naive.replace(tzinfo=zone)), False
+    return _placed(naive, zone)
+
+
+def _placed(naive: datetime, zone: tzinfo) -> tuple[datetime | None, bool]:
+    """A clock's time in a zone; uncertain in the hour that comes twice, or never, when the clocks change."""
+    first = naive.replace(tzinfo=zone)
+    return _to_utc(first), zone is not UTC and first.utcoffset() != first.replace(fold=1).utcoffset()
 
 
 def _to_utc(value: datetime) -> datetime | None:

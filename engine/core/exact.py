@@ -8,7 +8,8 @@ rounding, and there is one rounding unit for each of the two places that divide.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from contextlib import AbstractContextManager
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow, localcontext
 from typing import Final
 
 _TRAPS = [InvalidOperation, DivisionByZero, Overflow]
@@ -29,3 +30,8 @@ share: Final = _SHARE.divide
 
 quotient: Final = _SHOWN.divide
 """Quotient of 28 digits for what is derived and never summed again: average costs and prices."""
+
+
+def undisturbed() -> AbstractContextManager[Context]:
+    """Whatever precision and traps the caller has set, acts of ours work with the usual ones meanwhile."""
+    return localcontext(Context(prec=28, rounding=ROUND_HALF_EVEN, traps=_TRAPS))

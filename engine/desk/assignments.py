@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from engine.core.events import AnyFact, AssignmentLeg, AssignmentMade, AssignmentReversed, RuleSet
+from engine.core.exact import undisturbed
 from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.records import FillRecord, PositionRecord
 from engine.desk.books import Books
@@ -113,9 +114,11 @@ class AssignmentDesk:
             AssignmentRefused: The request does not fit.
         """
         request = Request(split=split, operator="preview", reason="preview", price=price, price_source=price_source)
-        entry = plan_assignment(
-            self.assignable(account, con_id), request, now=self._clock.now(), previous_hash=self._ledger.assignment_head
-        )
+        head = self._ledger.assignment_head
+        with undisturbed():
+            entry = plan_assignment(
+                self.assignable(account, con_id), request, now=self._clock.now(), previous_hash=head
+            )
         with self._lock:
             return entry, self._ledger.preview(entry)
 
@@ -314,7 +317,7 @@ class AssignmentDesk:
             return entry
 
     def _planned(self, request: Request, plan: Callable[[str], AssignmentMade]) -> tuple[bool, AssignmentMade]:
-        with self._lock:
+        with self._lock, undisturbed():
             former = self._former(request)
             return (True, former) if former is not None else (False, plan(self._ledger.assignment_head))
 

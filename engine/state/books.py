@@ -120,7 +120,8 @@ class Shelf:
 
     Attributes:
         names: Every strategy that ever had a book here.
-        loose: Executions that are in no book (groups, legs that were taken back), by their first sequence.
+        loose: Executions that are in no book (groups, legs that were taken back), by what tells them apart: the
+            sequence in their id (all legs of an entry have one fact) and their first sequence of ours.
         recall: Brings lines that were put away back: all from a place on, or with ``None`` all.
         seq: Sequence of the fact being applied; set by the ledger.
     """
@@ -130,7 +131,7 @@ class Shelf:
         self.recall: Callable[[Holding, SortKey | None], None] = _nothing_away
         self.books: dict[BookKey, Holding] = {}
         self.names: dict[str, None] = {}
-        self.loose: dict[int, Execution] = {}
+        self.loose: dict[tuple[int, int], Execution] = {}
         self.terms: dict[int, Terms] = {}
         self.seq = 0
 
@@ -154,7 +155,7 @@ class Shelf:
     def put(self, execution: Execution) -> list[Execution] | None:
         """Book an execution (or only its fee, when busted); others whose realized P&L changed are returned."""
         if not execution.bears_fee:
-            self.loose[execution.sort[2]] = execution
+            self.loose[execution.sort[1:]] = execution
             return None
         fill = execution.fill
         book = self.book(execution.strategy, fill.account, fill.instrument.con_id)
@@ -171,7 +172,7 @@ class Shelf:
     def take(self, execution: Execution) -> list[Execution]:
         """Undo :meth:`put`. A book without any execution left is gone, as if it had never been."""
         if not execution.bears_fee:
-            self.loose.pop(execution.sort[2], None)
+            self.loose.pop(execution.sort[1:], None)
             return []
         fill = execution.fill
         key = (execution.strategy, fill.account, fill.instrument.con_id)

@@ -204,7 +204,7 @@ def _books(booking: Booking, state: State) -> None:
             if execution.commission is None:
                 booking.pending[execution.sort[2]] = execution
         else:
-            booking.shelf.loose[execution.sort[2]] = execution
+            booking.shelf.loose[execution.sort[1:]] = execution
     for book in booking.shelf.books.values():
         book.lines.sort(key=lambda line: line.sort)
         assert not book.refold(), "a loaded book folds to what was dumped"

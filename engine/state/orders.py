@@ -36,6 +36,14 @@ def first_row(order: Order) -> int:
 K = TypeVar("K")
 
 
+def _join(table: dict[K, list[Order]], key: K, order: Order) -> None:
+    """Add an order at its place, which is that of its first row, whenever its number became known."""
+    found = table.setdefault(key, [])
+    found.append(order)
+    if len(found) > 1:
+        found.sort(key=first_row)
+
+
 def _leave(table: dict[K, list[Order]], key: K, order: Order) -> None:
     rest = [other for other in table.get(key, ()) if other is not order]
     if rest:
@@ -142,12 +150,7 @@ class Orders:
             self._by_key.setdefault(key, {})[id(order)] = order
 
     def _absorb(self, order: Order, update: OrderUpdate) -> None:
-        before = order.seen.instrument, order.seen.account
-        order.seen = merged(order.seen, update)
-        if (order.seen.instrument, order.seen.account) != before:
-            self._file(order)
-        self._upgrade(order)
-        self._join_groups(order)
+        self._learn(order, merged(order.seen, update))
         if update.message:
             order.message = update.message
         failed = update.source == "error" or bool(update.error_code)
@@ -180,10 +183,7 @@ class Orders:
             or not order.seen.instrument
             or not order.seen.instrument.con_id
         ):
-            order.seen = merged(order.seen, seen_from(fill), keep_words=True)
-            self._upgrade(order)
-            self._join_groups(order)
-            self._file(order)
+            self._learn(order, merged(order.seen, seen_from(fill), keep_words=True))
         if claimed and not order.claimed:
             order.strategy, order.claimed = strategy, True
         con_id = fill.instrument.con_id
@@ -284,9 +284,9 @@ class Orders:
         seen = order.seen
         self.by_key[order.key] = order
         if seen.perm_id:
-            self._by_perm.setdefault(seen.perm_id, []).append(order)
+            _join(self._by_perm, seen.perm_id, order)
         if seen.order_id > 0:
-            self._by_client.setdefault((seen.client_id, seen.order_id), []).append(order)
+            _join(self._by_client, (seen.client_id, seen.order_id), order)
         self._join_groups(order)
         self._file(order)
         if order.timeline:
@@ -312,13 +312,22 @@ class Orders:
     def bring_back(self, order: Order) -> None:
         """Index an order again that was put away."""
         self.add(order)
-        seen = order.seen
-        for found in (self._by_perm.get(seen.perm_id, []), self._by_client.get((seen.client_id, seen.order_id), [])):
-            found.sort(key=first_row)
 
     def namesakes(self, client_id: int, order_id: int) -> int:
         """How many orders share an order id."""
         return len(self._by_client.get((client_id, order_id), ()))
+
+    def _learn(self, order: Order, seen: OrderUpdate) -> None:
+        """Take over what is known of an order by now, and let it be found by that."""
+        former, order.seen = order.seen, seen
+        if (seen.instrument, seen.account) != (former.instrument, former.account):
+            self._file(order)
+        if seen.order_id > 0 and (seen.client_id, seen.order_id) != (former.client_id, former.order_id):
+            if former.order_id > 0:
+                _leave(self._by_client, (former.client_id, former.order_id), order)
+            _join(self._by_client, (seen.client_id, seen.order_id), order)
+        self._upgrade(order)
+        self._join_groups(order)
 
     def _upgrade(self, order: Order) -> None:
         """Give the order the key that it deserves by now; once, since a permId never changes."""
@@ -330,7 +339,7 @@ class Orders:
         self.by_key.pop(order.key)
         self._aliases[order.key] = key
         if order.seen.perm_id and order not in self._by_perm.get(order.seen.perm_id, ()):
-            self._by_perm.setdefault(order.seen.perm_id, []).append(order)
+            _join(self._by_perm, order.seen.perm_id, order)
         order.key = key
         self.by_key[key] = order
 

@@ -82,3 +82,20 @@ async def test_a_callers_precision_rounds_no_figure_of_a_table(settings, clock):
         assert pm.equity()["realized_base"].tolist()[-1] == float(Decimal("1144.766264") * Decimal("0.87654321"))
     finally:
         await pm.close()
+
+
+async def test_an_assignment_is_the_same_whatever_precision_its_caller_has(settings, clock):
+    pm = await PortfolioManager.open(settings, clock)
+    try:
+        await pm.process_fill("UNASSIGNED", trade(), fill("a.b.01", "1143.28313142", "30.3075"))
+        await pm.process_fill("UNASSIGNED", trade(), fill("a.c.01", "100.5", "31.3075"))
+        split = {"ALPHA": "1000.28313142", "BETA": "43.123"}
+        with decimal.localcontext() as context:
+            context.prec = 3
+            before = pm.preview_assignment("DU1", 265598, split)
+            await pm.assign_residual("DU1", 265598, split, operator="op", reason="theirs")
+        books = pm.positions().set_index("strategy")["qty"]
+        assert books.to_dict() == {"UNASSIGNED": 200.377, "ALPHA": 1000.28313142, "BETA": 43.123}
+        assert before.set_index("strategy")["qty_after"].to_dict() == books.to_dict()
+    finally:
+        await pm.close()

@@ -86,6 +86,7 @@ def test_a_sales_quantity_keeps_every_digit_whatever_the_callers_precision_f83_f
         context.prec = 3
         fact = filled(shapes, side="SLD", shares="1143.28313142")
     assert fact.quantity == Decimal("-1143.28313142")
+    assert str(filled(shapes, side="SLD", shares=0.0).quantity) == "0"
 
 
 def test_the_instrument_is_the_executions_not_the_orders_f11(shapes):

@@ -1,7 +1,7 @@
 """Numbers, times and texts as IB means them."""
 
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Decimal, FloatOperation, Inexact, localcontext
 
 import pytest
 from hypothesis import given
@@ -174,3 +174,26 @@ def test_a_number_read_before_is_the_same_number_whatever_its_type():
         assert decimal_of(value) == Decimal(repr(value))
         assert decimal_of(value) is decimal_of(value)
     assert (decimal_of(5), decimal_of(5.0), decimal_of(-5), decimal_of(10**15)) == (5, 5, -5, 10**15)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant", "uncertain"),
+    [
+        ("20261101 00:59:59 US/Eastern", (4, 59), False),
+        ("20261101 01:30:00 US/Eastern", (5, 30), True),
+        ("20261101 02:00:00 US/Eastern", (7, 0), False),
+        ("20260308 02:30:00 US/Eastern", (7, 30), True),
+    ],
+)
+def test_the_hour_that_comes_twice_or_never_is_uncertain_f27_f31(text, instant, uncertain):
+    for found in (parse_time(text), parse_time(text.removesuffix(" US/Eastern"), "US/Eastern")):
+        assert (found[0].hour, found[0].minute) == instant
+        assert found[1] is uncertain
+
+
+def test_a_callers_context_that_forbids_rounding_forbids_no_number_f85():
+    with localcontext() as context:
+        context.prec = 4
+        context.traps[Inexact] = context.traps[FloatOperation] = True
+        assert decimal_of("1143.28313142") == Decimal("1143.28313142")
+        assert decimal_of(1143.25) == Decimal("1143.25")

@@ -450,3 +450,11 @@ def test_an_order_placed_without_an_account_is_in_its_group_once_a_fill_names_it
         desk.fill(exec_id, -10, 5, perm_id=perm_id)
     assert "oca_overfill" in desk.kinds()
     assert [f.key for f in desk.ledger.findings.values()] == ["oca_overfill:OCA group exits of DU1"]
+
+
+def test_an_order_is_found_by_a_number_that_it_got_later_r10():
+    desk = Desk()
+    desk.order("Submitted", perm_id=9, strategy="ALPHA")
+    desk.order("Submitted", perm_id=9, order_id=4, client_id=2)
+    desk.order("Cancelled", perm_id=0, order_id=4, client_id=2)
+    assert [o.state for o in desk.ledger.orders()] == ["Cancelled"]

@@ -98,3 +98,11 @@ def test_an_order_is_found_under_the_instrument_that_it_turned_out_to_be_about()
     desk.fill("x.01", 4, 100, perm_id=5, instrument=MSFT)
     (found,) = desk.ledger.near.orders([("DU1", MSFT.con_id)])
     assert found.filled == 4
+
+
+def test_every_leg_of_an_entry_that_was_taken_back_is_on_its_page():
+    desk = Desk()
+    desk.assign("X", ("ALPHA", 3, 5), ("BETA", -2, 5), ("GAMMA", -1, 5))
+    desk.reverse("X")
+    shown, count = desk.ledger.page()
+    assert (count, {record.strategy for record in shown}) == (3, {"ALPHA", "BETA", "GAMMA"})
