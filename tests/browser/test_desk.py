@@ -74,6 +74,8 @@ def test_axe_finds_nothing_serious_on_any_screen(screens, dark, server, open_pag
     for screen in screens:
         go(page, screen)
         assert (screen, serious(page)) == (screen, {})
+        assert page.get_by_text("cannot be drawn").count() == 0
+        assert page.evaluate("window.hacked === undefined")
 
 
 @pytest.mark.parametrize("dark", [False, True])
