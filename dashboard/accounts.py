@@ -16,15 +16,21 @@ NUMBERS = ("instruments", "breaks", "net")
 
 
 def accounts_table(
-    ages: Iterable[Mapping[str, Any]], positions: pd.DataFrame, breaks: pd.DataFrame, now: datetime
+    ages: Iterable[Mapping[str, Any]],
+    positions: pd.DataFrame,
+    breaks: pd.DataFrame,
+    now: datetime,
+    accounts: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Sum up per account.
 
     Args:
-        ages: ``account, state, age_s, reason`` of the latest confirmed answer about positions.
+        ages: ``account``, ``state`` and ``reason`` of the latest answer about positions, and when the latest complete
+            one came (``answered_at``), as the engine gives them.
         positions: The engine's positions; ``market_at`` tells when a price was heard.
         breaks: Open breaks.
         now: Aware.
+        accounts: Those that the connection has named; they stand in the table even before any answer.
 
     Returns:
         ``account, state, answered, priced`` (ages in words, a dash when unknown), ``instruments`` (held now),
@@ -32,18 +38,18 @@ def accounts_table(
     """
     rows = []
     told = {str(age["account"]): age for age in ages}
-    named = set(told) | ({str(a) for a in positions["account"]} if "account" in positions else set())
+    named = set(told) | set(accounts) | ({str(a) for a in positions["account"]} if "account" in positions else set())
     for account in sorted(named):
         age = told.get(account, {})
         held = frames.chosen(positions, account=account)
         priced = pd.to_datetime(held["market_at"], utc=True, errors="coerce").max() if "market_at" in held else None
         open_here = frames.number_column(held, "qty") != 0
-        reason = str(age.get("reason") or "")
+        reason, answered = str(age.get("reason") or ""), age.get("answered_at")
         rows.append(
             {
                 "account": account,
-                "state": f"{age.get('state', 'unknown')}{': ' if reason else ''}{reason}",
-                "answered": duration_text(age.get("age_s")),
+                "state": f"{age.get('state', 'not asked yet')}{': ' if reason else ''}{reason}",
+                "answered": "—" if answered is None else duration_text((now - answered).total_seconds()),
                 "priced": "—" if priced is None or pd.isna(priced) else duration_text((now - priced).total_seconds()),
                 "instruments": held["con_id"][open_here].nunique() if "con_id" in held else 0,
                 "breaks": len(frames.chosen(breaks, account=account)),
@@ -51,16 +57,3 @@ def accounts_table(
             }
         )
     return frames.tidy(pd.DataFrame(rows), TEXTS, NUMBERS)
-
-
-def ages_of(square: Mapping[str, Any] | None, broker: Any, now: datetime) -> list[dict[str, Any]]:
-    """How old the broker's answer about each account is, from the last comparison."""
-    at = None if square is None else square.get("checked_at")
-    unknown = {} if square is None else square.get("unknown") or {}
-    age = None if at is None else (now - at).total_seconds()
-    return [
-        {"account": str(name), "state": "unknown", "age_s": None, "reason": str(unknown[name])}
-        if name in unknown
-        else {"account": str(name), "state": "not asked yet" if at is None else "confirmed", "age_s": age, "reason": ""}
-        for name in getattr(broker, "accounts", ()) or ()
-    ]

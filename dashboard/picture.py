@@ -50,6 +50,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "health": lambda engine, _: engine.health(),
     "square": lambda engine, _: engine.square(),
     "alerts": lambda engine, _: engine.alerts(),
+    "ages": lambda engine, _: engine.data_ages(),
     "positions": _travelling("positions"),
     "portfolio": _travelling("portfolio"),
     "breaks": _travelling("breaks", open_only=True),
@@ -74,7 +75,9 @@ EVERY_S: Final[Mapping[str, float]] = {
     "closes": 5.0,
     "runs": 2.0,
     "fees": 2.0,
-    **dict.fromkeys(("health", "findings", "quarantine", "locks", "rules", "assignments", "alerts", "audit"), 1.0),
+    **dict.fromkeys(
+        ("health", "findings", "quarantine", "locks", "rules", "assignments", "alerts", "audit", "ages"), 1.0
+    ),
     **dict.fromkeys(("square", "portfolio", "breaks"), 0.5),
 }
 """Parts that are not worth reading at every tick: least seconds between two readings."""

@@ -160,19 +160,21 @@ def square_badge(square: dict[str, Any] | None, now: datetime, stale_s: float | 
     at = None if square is None else square.get("checked_at")
     checked = f"checked {time_text(at)}" if at else "not checked yet"
     state = standing(square, now, stale_s)
-    fails, waits = unbalanced(square.get("rows") if square else None)
+    told = square or {}
+    failing, waiting = unbalanced(told.get("rows"))
+    fails, waits = told.get("breaks", len(failing)), told.get("unassigned", len(waiting))
     if state == "square":
         return {"text": "✓ Square", "state": "good", "title": f"{rule}: holds, {checked}"}
     if state == "unassigned":
-        title = f"{rule}: holds, but {len(waits)} of it wait in UNASSIGNED for an owner, {checked}"
-        return {"text": f"! {len(waits)} unassigned", "state": "unknown", "title": title}
+        title = f"{rule}: holds, but {waits} of it wait in UNASSIGNED for an owner, {checked}"
+        return {"text": f"! {waits} unassigned", "state": "unknown", "title": title}
     if state == "settling":
-        number = (square or {}).get("settling") or 0
+        number = told.get("settling") or 0
         title = f"{rule}: {number} differences are fresh and may be lag; not judged yet, {checked}"
         return {"text": f"… {number} settling", "state": "unknown", "title": title}
     if state == "breaks":
-        title = f"{rule}: does not hold for {len(fails)}, {checked}"
-        return {"text": f"✗ {len(fails)} not square", "state": "bad", "title": title}
+        title = f"{rule}: does not hold for {fails}, {checked}"
+        return {"text": f"✗ {fails} not square", "state": "bad", "title": title}
     if state == "stale":
         return {"text": "? Not checked lately", "state": "unknown", "title": f"{rule}: not known now, last {checked}"}
     return {"text": "? Not known", "state": "unknown", "title": f"{rule}: unknown, {checked}"}

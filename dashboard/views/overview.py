@@ -9,7 +9,7 @@ import panel as pn
 from panel.viewable import Viewable
 
 from dashboard import charts, frames, theme
-from dashboard.accounts import accounts_table, ages_of
+from dashboard.accounts import accounts_table
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, section, side_by_side, text, tile, tiles
 from dashboard.picture import Picture
@@ -23,7 +23,7 @@ class Overview(Screen):
     title = "Overview"
     travels = True
     needs: ClassVar[frozenset[str]] = frozenset(
-        {"positions", "portfolio", "breaks", "equity", "fees", "quarantine", "fills", "findings", "alerts"}
+        {"positions", "portfolio", "breaks", "equity", "fees", "quarantine", "fills", "findings", "alerts", "ages"}
     )
 
     def build(self) -> Viewable:
@@ -128,7 +128,7 @@ class Overview(Screen):
                 self.square.object = square
         if self.changed("strategies", picture.stamp("positions", "equity"), account, picture.at.minute):
             self.strategies.offer(frames.per_strategy(picture.table("positions"), today, account=account))
-        if self.changed("accounts", picture.stamp("positions", "breaks", "square"), account, picture.at.second // 5):
+        if self.changed("accounts", picture.stamp("positions", "breaks"), account, picture.at.second // 5):
             self.accounts.offer(self._accounts(picture))
         if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute):
             self.breaks.offer(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
@@ -147,8 +147,13 @@ class Overview(Screen):
             self.curve.visible, self.no_curve.visible = bool(curves), not curves
 
     def _accounts(self, picture: Picture) -> pd.DataFrame:
-        ages = ages_of(picture.parts.get("square"), picture.parts.get("broker"), picture.at) if picture.live else []
-        table = accounts_table(ages, picture.table("positions"), picture.table("breaks"), picture.at)
+        table = accounts_table(
+            (picture.parts.get("ages") or []) if picture.live else [],
+            picture.table("positions"),
+            picture.table("breaks"),
+            picture.at,
+            getattr(picture.parts.get("broker"), "accounts", ()) or (),
+        )
         return table[table["account"] == self.state.account] if self.state.account else table
 
     def _strategy(self, rows: pd.DataFrame) -> None:
@@ -253,11 +258,11 @@ class Overview(Screen):
             return notice("warn", f"… {number} differences are fresh and may be lag: {rule} is judged when they settle")
         fails, waits = frames.unbalanced(square.get("rows"))
         words = ""
-        if len(fails) or waits.empty:
-            told = f"✗ Not square: {rule} fails for {len(fails)}"
+        if state == "breaks":
+            told = f"✗ Not square: {rule} fails for {square.get('breaks', len(fails))}"
             words = notice("error", told + _listed(fails, "missing", "broker minus books"))
         if len(waits):
-            rest = "holds" if fails.empty else "holds for the rest"
+            rest = "holds for the rest" if state == "breaks" else "holds"
             told = f"! {rule} {rest}, but {len(waits)} wait in UNASSIGNED for an owner"
             words += notice("warn", told + _listed(waits, "quantity", "to assign"))
         return words

@@ -593,6 +593,11 @@ class FakeEngine:
         rows = self.portfolio_manager.breaks()
         return {"ok": not self.portfolio_manager.residuals, "rows": rows, "checked_at": now()}
 
+    def data_ages(self) -> list[dict]:
+        return [
+            {"account": a, "state": "confirmed", "reason": "", "answered_at": now(), "age_s": 0.0} for a in ACCOUNTS
+        ]
+
     def alerts(self) -> list[dict]:
         return [{"at": now(), "severity": "critical", "text": f"Break confirmed: AAPL +50 in {ACCOUNTS[0]} {HOSTILE}"}]
 

@@ -11,12 +11,11 @@ import pytest
 from fake_engine import ACCOUNTS
 
 from dashboard import charts
-from dashboard.accounts import accounts_table, ages_of
+from dashboard.accounts import accounts_table
 from dashboard.views.orders import first_shown
 from dashboard.views.positions import per_account
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
-BROKER = SimpleNamespace(accounts=("DU1", "DU2"))
 
 
 def positions(*rows):
@@ -24,20 +23,26 @@ def positions(*rows):
     return pd.DataFrame([dict(zip(names, row, strict=True)) for row in rows])
 
 
-def test_an_account_without_a_complete_answer_is_unknown_with_its_reason():
-    square = {"checked_at": NOW - timedelta(seconds=30), "unknown": {"DU2": "timed out"}}
-    first, second = accounts_table(ages_of(square, BROKER, NOW), pd.DataFrame(), pd.DataFrame(), NOW).to_dict("records")
+def age(account, state="confirmed", seconds=30, reason=""):
+    return {"account": account, "state": state, "reason": reason, "answered_at": NOW - timedelta(seconds=seconds)}
+
+
+def test_an_account_whose_answer_was_incomplete_says_why_and_how_old_the_last_good_one_is():
+    ages = [age("DU1"), age("DU2", "unknown", 300, "timed out")]
+    first, second = accounts_table(ages, pd.DataFrame(), pd.DataFrame(), NOW).to_dict("records")
     assert (first["account"], first["state"], first["answered"]) == ("DU1", "confirmed", "30 s")
-    assert (second["account"], second["state"], second["answered"]) == ("DU2", "unknown: timed out", "—")
+    assert (second["account"], second["state"], second["answered"]) == ("DU2", "unknown: timed out", "5 min 0 s")
 
 
 def test_before_the_first_comparison_no_account_is_confirmed():
-    assert {age["state"] for age in ages_of(None, BROKER, NOW)} == {"not asked yet"}
+    table = accounts_table([], pd.DataFrame(), pd.DataFrame(), NOW, ("DU1", "DU2"))
+    assert list(table["state"]) == ["not asked yet", "not asked yet"]
+    assert list(table["answered"]) == ["—", "—"]
 
 
 def test_an_account_sums_what_is_known_and_says_nothing_where_nothing_is():
     held = positions(("A", "DU1", 1, 10.0, 5.0, 2.0, 1.0), ("B", "DU2", 1, 10.0, 5.0, math.nan, 1.0))
-    table = accounts_table(ages_of({"checked_at": NOW}, BROKER, NOW), held, pd.DataFrame(), NOW).set_index("account")
+    table = accounts_table([age("DU1"), age("DU2")], held, pd.DataFrame(), NOW).set_index("account")
     assert table.loc["DU1", "net"] == 6.0
     assert math.isnan(table.loc["DU2", "net"])
     assert list(table["instruments"]) == [1.0, 1.0]
