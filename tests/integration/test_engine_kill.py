@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def wait_for_line(child):
     """The child's first line, with a deadline for the whole."""
-    timer = threading.Timer(60, child.kill)
+    timer = threading.Timer(150, child.kill)
     timer.start()
     try:
         return child.stdout.readline()
