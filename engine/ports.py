@@ -48,7 +48,7 @@ class Journal(Protocol):
 
 
 class Archive(Protocol):
-    """Blocks of the books' past, found by keys: numbers below 2**64. Callers hold the ledger's lock."""
+    """Blocks of the books' past, found by keys: numbers below 2**63. Callers hold the ledger's lock."""
 
     @property
     def empty(self) -> bool:

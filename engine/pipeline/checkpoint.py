@@ -11,6 +11,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from engine.errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MOST_IN_MEMORY = 24_000
+_MOST_IN_MEMORY = 16_000
 """Executions and orders beyond which the books' own thread puts some away between two slices, checkpoint or not."""
 _SLICE_S = 0.002
 _PAUSE_S = 0.0005
+_REST_S = 30.0
 
 
 class Checkpointer:
@@ -59,17 +62,23 @@ class Checkpointer:
         self.last_seq = keeper.seq
         self._last_at = clock.monotonic()
         self._steps: Iterator[int] | None = None
+        self._not_before = 0.0
         keeper.after_slice = self.keep_up
 
     def keep_up(self) -> None:
         """Put away for a moment when there is too much in memory; called in the books' thread, under its lock."""
         ledger = self._keeper.ledger
         if self._steps is None:
-            if ledger.in_memory <= _MOST_IN_MEMORY:
+            if ledger.in_memory <= _MOST_IN_MEMORY or self._clock.monotonic() < self._not_before:
                 return
             self._steps = ledger.put_away()
-        if not self._step(self._steps):
+        try:
+            if not self._step(self._steps):
+                self._steps = None
+        except StorageError as error:
+            log.error("nothing leaves memory for a while: %s", error)
             self._steps = None
+            self._not_before = self._clock.monotonic() + _REST_S
 
     @staticmethod
     def _step(steps: Iterator[int]) -> bool:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SLICE_S = 0.004
-_MOST_IN_MEMORY = 50_000
+_MOST_IN_MEMORY = 20_000
 _KEPT_FACTS: frozenset[type] = frozenset(
     {
         AssignmentMade,

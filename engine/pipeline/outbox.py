@@ -76,7 +76,7 @@ class Batch(msgspec.Struct):
 class Outbox:
     """Gathers records per symbol until the writer takes them."""
 
-    def __init__(self, limit: int = 200_000) -> None:
+    def __init__(self, limit: int = 40_000) -> None:
         """Make an empty outbox.
 
         Args:

@@ -206,13 +206,20 @@ class Attribution:
             self.names.setdefault(rule.strategy, None)
             self._guessed.clear()
 
-    def put_away(self, account: str, perm_id: int) -> str | None:
-        """Let go of the claim on a permId; the strategy that held it."""
-        return self._by_perm.get(account, {}).pop(perm_id, None)
+    def holder(self, account: str, perm_id: int) -> str | None:
+        """The strategy that claimed a permId."""
+        return self._by_perm.get(account, {}).get(perm_id)
 
-    def put_order_away(self, client_id: int, order_id: int) -> list[Claim]:
-        """Let go of the claims on an order id."""
-        return self._by_order.get(client_id, {}).pop(order_id, [])
+    def claims_on(self, client_id: int, order_id: int) -> list[Claim]:
+        """Claims on an order id."""
+        return self._by_order.get(client_id, {}).get(order_id, [])
+
+    def put_away(self, perms: list[tuple[str, int, str]], claims: list[tuple[int, int, list[Claim]]]) -> None:
+        """Let go of claims that are kept elsewhere."""
+        for account, perm_id, _ in perms:
+            del self._by_perm[account][perm_id]
+        for client_id, order_id, _ in claims:
+            del self._by_order[client_id][order_id]
 
     def bring_back(self, perms: list[tuple[str, int, str]], claims: list[tuple[int, int, list[Claim]]]) -> None:
         """Take claims back that were put away."""

@@ -1,7 +1,7 @@
 """Blocks: what is put away goes in pieces of some hundred lines or orders, each in one wire form, and found by keys.
 
 A block of lines is the end of a book's history at that time: it holds the state before its first line and names the block
-below it, so a book's past is a chain that is walked downwards. A key is a number below 2**64 made of what the world calls a
+below it, so a book's past is a chain that is walked downwards. A key is a number below 2**63 made of what the world calls a
 thing: the root of an execution id, a permId, a client's order id.
 """
 
@@ -19,9 +19,9 @@ from engine.state.attribution import Claim
 from engine.state.executions import Execution
 from engine.state.order import Order
 
-_LOW: Final = (1 << 62) - 1
-_PERM: Final = 1 << 62
-_CLIENT: Final = 2 << 62
+_LOW: Final = (1 << 61) - 1
+_PERM: Final = 1 << 61
+_CLIENT: Final = 2 << 61
 
 
 class Lines(msgspec.Struct, kw_only=True, array_like=True, tag="lines", gc=False):
@@ -92,7 +92,7 @@ def order_keys(sight: Fill | OrderUpdate) -> list[int]:
 
 def client_key(client_id: int, order_id: int) -> int:
     """Key of an order id, which is unique within one client only."""
-    return _CLIENT | (((client_id & 0x3FFFFFFF) << 32) | (order_id & 0xFFFFFFFF))
+    return _CLIENT | (((client_id & 0x1FFFFFFF) << 32) | (order_id & 0xFFFFFFFF))
 
 
 def key_in_name(name: str) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from engine.core.ids import UNASSIGNED
-from engine.state.attribution import Attribution, Claim
+from engine.state.attribution import Attribution
 from engine.state.away import Away
 from engine.state.blocks import Closed, Lines, encode_block, execution_key, order_keys
 from engine.state.booking import Booking
@@ -78,19 +78,21 @@ class PutAway:
             count += 1
         if count < smallest or count <= 0:
             return 0
-        base, edge, below = book.base, book.edge, book.block
-        lines = book.put_away(count)
+        lines = book.lines[:count]
         keys = []
         for execution in lines:
-            root = execution.root
-            self._booking.index.put_away(root, execution)
-            keys.append(execution_key(root))
+            keys.append(execution_key(execution.root))
+            if execution.base == UNASSIGNED:
+                keys += order_keys(execution.fill)  # who claims its order later, claims it
+        block = Lines(key=book.key, base=book.base, edge=book.edge, below=book.block, lines=lines)
+        number = self._archive.put("lines", encode_block(block), keys)  # when it is refused, nothing has changed
+        book.block = number
+        book.put_away(count)
+        book.account_gone(lines, 1)
+        for execution in lines:
+            self._booking.index.put_away(execution.root, execution)
             if execution.base == UNASSIGNED:
                 self._booking.index.unstray(execution)
-                keys += order_keys(execution.fill)  # who claims its order later, claims it
-        book.account_gone(lines, 1)
-        block = Lines(key=book.key, base=base, edge=edge, below=below, lines=lines)
-        book.block = self._archive.put("lines", encode_block(block), keys)
         return count
 
     def _close(self, stay: int) -> Iterator[int]:
@@ -100,34 +102,33 @@ class PutAway:
         names = list(self._orders.by_key)
         recent = self._orders.latest_of_each(stay)
         for first in range(0, len(names), _BLOCK):
-            closed = Closed(orders=[], aliases=[], perms=[], claims=[])
-            keys: list[int] = []
-            for name in names[first : first + _BLOCK]:
-                order = self._orders.by_key.get(name)
-                if order is not None and id(order) not in recent and _is_over(order):
-                    self._take(order, former.get(name, []), closed, keys)
-            if closed.orders:
-                self._archive.put("orders", encode_block(closed), keys)
-            yield len(closed.orders)
+            known = [self._orders.by_key.get(name) for name in names[first : first + _BLOCK]]
+            over = [order for order in known if order is not None and id(order) not in recent and _is_over(order)]
+            if over:
+                self._close_some(over, former)
+            yield len(over)
 
-    def _take(self, order: Order, former: list[str], closed: Closed, keys: list[int]) -> None:
-        seen = order.seen
-        alone = self._orders.namesakes(seen.client_id, seen.order_id) == 1
-        self._orders.put_away(order)
-        closed.orders.append(order)
-        aliases = self._orders.aliases()
-        for old in former:
-            if aliases.pop(old, None) is not None:
-                closed.aliases.append((old, order.key))
-        for account in dict.fromkeys((seen.account, "")):
-            strategy = self._attribution.put_away(account, seen.perm_id) if seen.perm_id else None
-            if strategy is not None:
-                closed.perms.append((account, seen.perm_id, strategy))
-        if alone and seen.order_id > 0:
-            claims: list[Claim] = self._attribution.put_order_away(seen.client_id, seen.order_id)
-            if claims:
-                closed.claims.append((seen.client_id, seen.order_id, claims))
-        keys += order_keys(seen)
+    def _close_some(self, over: list[Order], former: dict[str, list[str]]) -> None:
+        closed = Closed(orders=over, aliases=[], perms=[], claims=[])
+        keys: list[int] = []
+        for order in over:
+            seen = order.seen
+            keys += order_keys(seen)
+            closed.aliases += [(old, order.key) for old in former.get(order.key, ())]
+            for account in dict.fromkeys((seen.account, "")) if seen.perm_id else ():
+                strategy = self._attribution.holder(account, seen.perm_id)
+                if strategy is not None:
+                    closed.perms.append((account, seen.perm_id, strategy))
+            if seen.order_id > 0 and self._orders.namesakes(seen.client_id, seen.order_id) == 1:
+                claims = self._attribution.claims_on(seen.client_id, seen.order_id)
+                if claims:
+                    closed.claims.append((seen.client_id, seen.order_id, claims))
+        self._archive.put("orders", encode_block(closed), keys)  # when it is refused, nothing has changed
+        for order in over:
+            self._orders.put_away(order)
+        for old, _ in closed.aliases:
+            self._orders.aliases().pop(old, None)
+        self._attribution.put_away(closed.perms, closed.claims)
 
 
 def _is_over(order: Order) -> bool:

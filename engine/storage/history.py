@@ -1,4 +1,4 @@
-"""The archive of the books' past: a SQLite file beside the journal with blocks, and their keys in memory.
+"""The archive of the books' past: a SQLite file beside the journal with blocks and their keys.
 
 Blocks are put and dropped while the books go on; a checkpoint makes that durable. Each block carries the number of the
 checkpoint it belongs to ("epoch"), and one that was dropped stays for two more checkpoints, so a start from either of the
@@ -16,10 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from engine.errors import HistoryDamaged
-from engine.storage.keys import Keys, Run
+from engine.storage.keys import SCHEMA, Keys
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +28,6 @@ CREATE TABLE IF NOT EXISTS blocks (
 CREATE INDEX IF NOT EXISTS epochs ON blocks (epoch);
 CREATE INDEX IF NOT EXISTS dropped ON blocks (dropped) WHERE dropped IS NOT NULL;
 CREATE INDEX IF NOT EXISTS kinds ON blocks (kind, number) WHERE dropped IS NULL;
-CREATE TABLE IF NOT EXISTS runs (place INTEGER PRIMARY KEY, keys BLOB NOT NULL, numbers BLOB NOT NULL);
 """
 _KEPT_EPOCHS: Final = 2
 _LEVEL: Final = 1
@@ -48,16 +45,17 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._mark = _mark(path)
+        self._dropped: dict[int, int] = {}
+        self._unsaved = 0
         self.epoch = 1
-        self._keys = Keys()
         self._lock = threading.RLock()
-        self._unstored = False
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-            self._keys.load([_run(keys, numbers) for _, keys, numbers in self._rows()])
+            self._db.executescript(_SCHEMA + SCHEMA)
+            self._keys = Keys(self._db)
             self._newest = self._number("SELECT max(number) FROM blocks")
             self._live = self._number("SELECT count(*) FROM blocks WHERE dropped IS NULL")
         except sqlite3.Error as error:
@@ -71,18 +69,19 @@ class History:
             The archive, and what was wrong in words (empty when nothing was).
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        wrong = f"the books' past in {path} was found damaged" if _mark(path).exists() else ""
         try:
-            return cls(path), ""
+            if not wrong:
+                return cls(path), ""
         except HistoryDamaged as error:
-            for suffix in ("", "-wal", "-shm"):
-                part = path.with_name(path.name + suffix)
-                if part.exists():
-                    part.replace(path.with_name(f"{path.name}.damaged{suffix}"))
-            log.error("%s; it was set aside", error)
-            return cls(path), f"{error}; it was set aside"
-
-    def _rows(self) -> list[tuple[int, bytes, bytes]]:
-        return self._db.execute("SELECT place, keys, numbers FROM runs ORDER BY place").fetchall()
+            wrong = str(error)
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.replace(path.with_name(f"{path.name}.damaged{suffix}"))
+        _mark(path).unlink(missing_ok=True)
+        log.error("%s; it was set aside", wrong)
+        return cls(path), f"{wrong}; it was set aside"
 
     def _number(self, query: str) -> int:
         return int(self._db.execute(query).fetchone()[0] or 0)
@@ -102,17 +101,21 @@ class History:
     def put(self, kind: str, blob: bytes, keys: Sequence[int]) -> int:
         """Take a block; see ``ports.Archive``."""
         packed = zlib.compress(blob, _LEVEL)
-        with self._lock:
-            self._begin()
-            made = self._db.execute(
-                "INSERT INTO blocks (kind, epoch, crc, blob) VALUES (?, ?, ?, ?)",
-                (kind, self.epoch, zlib.crc32(packed), packed),
-            )
-            number = int(made.lastrowid or 0)
-            self._newest = number
-            self._live += 1
-            for key in keys:
-                self._keys.add(key, number)
+        try:
+            with self._lock:
+                self._begin()
+                made = self._db.execute(
+                    "INSERT INTO blocks (kind, epoch, crc, blob) VALUES (?, ?, ?, ?)",
+                    (kind, self.epoch, zlib.crc32(packed), packed),
+                )
+        except sqlite3.Error as error:
+            raise HistoryDamaged(f"the books' past in {self.path} cannot be written: {error}") from error
+        number = int(made.lastrowid or 0)
+        self._newest = number
+        self._live += 1
+        self._unsaved += 1
+        for key in keys:
+            self._keys.add(key, number)
         return number
 
     def get(self, number: int) -> bytes | None:
@@ -121,6 +124,8 @@ class History:
         Raises:
             HistoryDamaged: It cannot be read.
         """
+        if number in self._dropped:
+            return None
         try:
             with self._lock:
                 row = self._db.execute(
@@ -131,12 +136,17 @@ class History:
             if zlib.crc32(row[1]) == row[0]:
                 return zlib.decompress(row[1])
         except sqlite3.DatabaseError as error:
+            self._mark.touch()
             raise HistoryDamaged(f"block {number} of the books' past in {self.path} cannot be read: {error}") from error
+        self._mark.touch()  # the next start does without this file
         raise HistoryDamaged(f"block {number} of the books' past in {self.path} is damaged")
 
     def find(self, key: int) -> Sequence[int]:
         """Blocks put with a key, dropped ones may be among them."""
-        return self._keys.find(key)
+        if not self._keys.may_have(key):
+            return ()
+        with self._lock:
+            return self._keys.find(key)
 
     def numbers(self, kind: str) -> list[int]:
         """Every block of a kind that is there, in order."""
@@ -144,16 +154,13 @@ class History:
             rows = self._db.execute(
                 "SELECT number FROM blocks WHERE kind = ? AND dropped IS NULL ORDER BY number", (kind,)
             ).fetchall()
-        return [int(row[0]) for row in rows]
+        return [int(row[0]) for row in rows if row[0] not in self._dropped]
 
     def drop(self, number: int) -> None:
-        """Forget a block from the next checkpoint on."""
-        with self._lock:
-            self._begin()
-            dropped = self._db.execute(
-                "UPDATE blocks SET dropped = ? WHERE number = ? AND dropped IS NULL", (self.epoch, number)
-            )
-            self._live -= dropped.rowcount
+        """Forget a block from the next checkpoint on; nothing is written before it."""
+        if number not in self._dropped:
+            self._dropped[number] = self.epoch
+            self._live -= 1
 
     # ------------------------------------------------------------------------------------------------- checkpoints
 
@@ -170,32 +177,31 @@ class History:
         try:
             with self._lock:
                 self._begin()
-                run = self._keys.seal()
-                if run is not None:
-                    self._unstored = True
-                if self._unstored:
-                    self._store_runs()
-                self._db.execute("DELETE FROM blocks WHERE dropped <= ?", (self.epoch - 1 - _KEPT_EPOCHS,))
+                self._db.execute("SAVEPOINT save")
+                try:
+                    self._save()
+                except sqlite3.Error:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK TO save")  # the blocks since the last checkpoint stay
+                    raise
                 self._db.execute("COMMIT")
-                self._unstored = False
+                self._dropped.clear()
+                self._unsaved = 0
         except sqlite3.Error as error:
             raise HistoryDamaged(f"the books' past in {self.path} cannot be written: {error}") from error
 
-    def _store_runs(self) -> None:
-        """Write the runs that are not stored as they are: the last ones."""
-        sizes = [int(size) for (size,) in self._db.execute("SELECT length(keys) / 8 FROM runs ORDER BY place")]
-        runs = self._keys.runs
-        same = 0
-        while same < min(len(sizes), len(runs)) and sizes[same] == len(runs[same][0]):
-            same += 1
-        self._db.execute("DELETE FROM runs WHERE place >= ?", (same,))
-        for place in range(same, len(runs)):
-            keys, numbers = runs[place]
-            self._db.execute("INSERT INTO runs VALUES (?, ?, ?)", (place, keys.tobytes(), numbers.tobytes()))
+    def _save(self) -> None:
+        self._db.executemany(
+            "UPDATE blocks SET dropped = ? WHERE number = ?", [(epoch, n) for n, epoch in self._dropped.items()]
+        )
+        self._db.execute("DELETE FROM blocks WHERE dropped <= ?", (self.epoch - 1 - _KEPT_EPOCHS,))
+        self._keys.seal()
 
     def go_back(self, epoch: int) -> int:
         """Undo what was put and dropped after the checkpoint of that number; how many blocks are there then."""
         with self._lock:
+            self._dropped.clear()
+            self._unsaved = 0
             self._begin()
             self._db.execute("DELETE FROM blocks WHERE epoch > ?", (epoch,))
             self._db.execute("UPDATE blocks SET dropped = NULL WHERE dropped > ?", (epoch,))
@@ -208,11 +214,13 @@ class History:
     def clear(self) -> None:
         """Forget everything: the books begin elsewhere."""
         with self._lock:
+            self._dropped.clear()
+            self._unsaved = 0
             self._begin()
             self._db.execute("DELETE FROM blocks")
-            self._db.execute("DELETE FROM runs")
+            self._db.execute("DELETE FROM chunks")
             self._db.execute("COMMIT")
-            self._keys = Keys()
+            self._keys = Keys(self._db)
             self.epoch, self._live, self._newest = 1, 0, 0
 
     def close(self) -> None:
@@ -228,9 +236,15 @@ class History:
         return sum(part.stat().st_size for part in parts if part.exists())
 
     def _begin(self) -> None:
-        if not self._db.in_transaction:
-            self._db.execute("BEGIN IMMEDIATE")
+        if self._db.in_transaction:
+            return
+        if (
+            self._unsaved
+        ):  # SQLite takes back everything since the last checkpoint when the disk is full, and memory lacks it
+            raise HistoryDamaged(f"the disk took blocks of {self.path} back: no checkpoint until the next start")
+        self._db.execute("BEGIN IMMEDIATE")
 
 
-def _run(keys: bytes, numbers: bytes) -> Run:
-    return np.frombuffer(keys, dtype=np.uint64), np.frombuffer(numbers, dtype=np.uint32)
+def _mark(path: Path) -> Path:
+    """The file that says that the archive was found damaged while it was in use."""
+    return path.with_name(f"{path.name}.bad")

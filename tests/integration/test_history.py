@@ -13,7 +13,7 @@ from engine.pipeline.room import BookRoom
 from engine.settings import Settings
 from engine.state.putaway import Keep
 from engine.storage.history import History
-from engine.storage.keys import Keys
+from engine.storage.keys import SCHEMA, Keys
 from tests.benchmarks.apart import facts, feed
 from tests.benchmarks.kit import assert_exact, expected
 
@@ -29,10 +29,10 @@ def checkpointed(history):
 def test_a_block_is_found_by_each_of_its_keys_before_and_after_a_checkpoint_and_a_restart(tmp_path):
     history = History(tmp_path / "h.sqlite")
     assert history.empty
-    numbers = {n: history.put("lines", b"block %d" % n, [n, n + 2**63, 7]) for n in range(100, 103)}
+    numbers = {n: history.put("lines", b"block %d" % n, [n, n + 2**62, 7]) for n in range(100, 103)}
     for _ in range(2):
         assert [history.get(number) for number in numbers.values()] == [b"block 100", b"block 101", b"block 102"]
-        assert list(history.find(101)) == list(history.find(101 + 2**63)) == [numbers[101]]
+        assert list(history.find(101)) == list(history.find(101 + 2**62)) == [numbers[101]]
         assert sorted(history.find(7)) == sorted(numbers.values())
         assert list(history.find(99)) == []
         epoch = checkpointed(history)
@@ -66,20 +66,26 @@ def test_a_start_finds_the_archive_as_it_was_at_either_of_the_last_two_checkpoin
         again.close()
 
 
-def test_millions_of_keys_are_few_sorted_runs():
-    keys, chance, known = Keys(), random.Random(7), {}
+def test_millions_of_keys_are_few_sorted_runs(tmp_path):
+    db = sqlite3.connect(tmp_path / "keys.sqlite", isolation_level=None)
+    db.executescript(SCHEMA)
+    keys, chance, known = Keys(db), random.Random(7), {}
     for number in range(1, 60):
         for _ in range(chance.randrange(1, 400)):
-            key = chance.randrange(2**64)
+            key = chance.randrange(2**63)
             known[key] = number
             keys.add(key, number)
+        for _ in range(30):
+            keys.add(77, number)  # more of one key than a chunk holds, by the end
         keys.seal()
-        assert all(len(a[0]) > 2 * len(b[0]) for a, b in zip(keys.runs, keys.runs[1:], strict=False))
-    assert all(keys.find(key) == [number] for key, number in known.items())
-    assert not any(keys.find(chance.randrange(2**64)) for _ in range(1000))
-    again = Keys()
-    again.load(keys.runs)
-    assert all(again.find(key) == [number] for key, number in known.items())
+        assert all(one > 2 * other for one, other in zip(keys.sizes, keys.sizes[1:], strict=False))
+    for each in (keys, Keys(db)):
+        assert all(each.find(key) == [number] for key, number in known.items())
+        assert sorted(each.find(77)) == sorted(number for number in range(1, 60) for _ in range(30))
+        strangers = [chance.randrange(2**63) for _ in range(1000)]
+        assert not any(each.find(key) for key in strangers)
+        assert sum(map(each.may_have, strangers)) < 200
+    db.close()
 
 
 def test_a_damaged_block_is_told_and_not_given_out(tmp_path):
@@ -92,6 +98,29 @@ def test_a_damaged_block_is_told_and_not_given_out(tmp_path):
     with pytest.raises(HistoryDamaged, match=f"block {number}"):
         history.get(number)
     history.close()
+    again, wrong = History.open(tmp_path / "h.sqlite")
+    assert again.empty
+    assert "set aside" in wrong
+    again.close()
+    again, wrong = History.open(tmp_path / "h.sqlite")
+    assert wrong == ""
+    again.close()
+
+
+def test_what_the_disk_took_back_stops_checkpoints_but_not_the_books(tmp_path):
+    history = History(tmp_path / "h.sqlite")
+    kept = history.put("lines", b"kept", [1])
+    epoch = checkpointed(history)
+    history.put("lines", b"later", [2])
+    history._db.execute("ROLLBACK")  # as SQLite does by itself when the disk is full
+    with pytest.raises(HistoryDamaged, match="no checkpoint"):
+        history.put("lines", b"more", [3])
+    with pytest.raises(HistoryDamaged, match="no checkpoint"):
+        history.flush()
+    history.close()
+    again = History(tmp_path / "h.sqlite")
+    assert (again.go_back(epoch), again.get(kept)) == (1, b"kept")
+    again.close()
 
 
 # ------------------------------------------------------------------------------------------------------- whole rooms

@@ -20,7 +20,7 @@ class MemoryArchive:
         number = max(self.blocks, default=0) + 1
         self.blocks[number] = [kind, blob, self.epoch, None]
         for key in keys:
-            assert 0 <= key < 2**64
+            assert 0 <= key < 2**63
             self.keys.setdefault(key, []).append(number)
         return number
 
