@@ -151,7 +151,7 @@ def _against(
         seen.add(key)
         record = recomputed.get(key)
         if record is not None:
-            yield from _compare(where, key, _figures(record), values, allowed)
+            yield from _compare(where, key, _named(_figures(record), values), values, allowed)
         elif any(values.values()):
             yield _row(where, key, "book", None, Decimal(1))
     for key in recomputed.keys() - seen:
@@ -187,6 +187,14 @@ def _figures(record: PositionRecord) -> Values:
         **{f"fees {currency}": amount for currency, amount in record.fees.items()},
         **{f"cash {currency}": amount for currency, amount in record.cash.items()},
     }
+
+
+def _named(mine: Values, theirs: Values) -> Values:
+    """The recount's cash of executions whose contracts named no currency, in the one that contract details told since."""
+    told = [field for field in theirs if field.startswith("cash ") and field != "cash "]
+    if "cash " in mine and len(told) == 1:
+        mine[told[0]] = add(mine.get(told[0]) or ZERO, mine.pop("cash ") or ZERO)
+    return mine
 
 
 def _rows(frame: pd.DataFrame, strategy: str | None) -> Iterator[tuple[Key, dict[str, Any]]]:

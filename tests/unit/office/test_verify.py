@@ -94,3 +94,11 @@ def test_a_book_that_is_missing_or_too_many_shows(desk):
     books = running(desk)
     books["BETA", "DU1", 1] = msgspec.structs.replace(books["ALPHA", "DU1", AAPL.con_id], strategy="BETA")
     assert fields(stored(desk), books) == {"book"}
+
+
+def test_a_currency_that_only_contract_details_told_is_no_difference():
+    desk = Desk()
+    desk.fill("a.b.01", 10, 5, strategy="ALPHA", instrument=msgspec.structs.replace(AAPL, currency=""))
+    desk.describe(AAPL)
+    assert desk.book().cash == {"USD": -50}
+    assert fields(stored(desk), running(desk)) == set()
