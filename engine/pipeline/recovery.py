@@ -136,13 +136,12 @@ def facts_from_store(store: Store) -> tuple[list[tuple[int, AnyFact]], Homes, Ho
 def _whose(records: list[FillRecord]) -> tuple[Homes, Homes]:
     """Account and execution root -> the strategy that its first row stood under, and its last."""
     first: Homes = {}
-    last: Homes = {}
+    latest: dict[tuple[tuple[str, str], str], FillRecord] = {}
     for record in sorted(records, key=lambda r: r.seq):
         key = record.fill.account, split_exec_id(record.fill.exec_id)[0]
         first.setdefault(key, record.strategy)
-        if record.state not in {"moved", "superseded"}:
-            last[key] = record.strategy
-    return first, last
+        latest[key, record.strategy] = record  # one fact may change an execution's figures, and then move it
+    return first, {key: r.strategy for (key, _), r in latest.items() if r.state not in {"moved", "superseded"}}
 
 
 def _facts_of(record: FillRecord, seen: dict[tuple[str, str], FillRecord]) -> list[AnyFact]:

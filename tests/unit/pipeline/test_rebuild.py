@@ -123,3 +123,13 @@ def test_a_move_that_was_refused_is_refused_again():
     desk.assign("X", moves=[("a.b.01", UNASSIGNED, "ALPHA")])
     assert desk.quantity("BETA") == 7
     assert_the_store_alone_tells_it(desk)
+
+
+def test_executions_that_one_claim_brought_home_are_where_the_claim_put_them():
+    desk = Desk()
+    desk.fill("a.b.01", 10, 5, perm_id=7)
+    desk.fill("a.c.01", -4, 6, perm_id=7, t=5)
+    desk.fill("a.d.01", -4, 7, perm_id=8, t=9)
+    desk.order("Submitted", strategy="ALPHA", perm_id=7)
+    assert (desk.quantity("ALPHA"), desk.quantity(UNASSIGNED)) == (6, -4)
+    assert_the_store_alone_tells_it(desk)
