@@ -20,6 +20,7 @@ from panel.util.parameters import edit_readonly
 
 from dashboard import frames, theme
 from dashboard.desk import Desk
+from dashboard.first import TEMPLATE, first_sight
 from dashboard.hub import Hub
 from dashboard.model import URL_NAMES, SessionState, read_moment
 from dashboard.parts import Screen, notice, text
@@ -168,6 +169,7 @@ class Shell:
             sidebar_resizable=False,
             theme_config=theme.THEME,
             busy_indicator=None,
+            template=TEMPLATE,
             meta_name="Fillbook",
             # A dark bar in both themes: the strip's colours are made for it.
             sx={
@@ -184,13 +186,19 @@ class Shell:
     def open(self) -> None:
         """Register with the hub and draw the first screen; on the page's own document, once it is connected."""
         self.doc = pn.state.curdoc
-        recent = self.hub.picture
-        if recent is not None and (datetime.now(UTC) - recent.at).total_seconds() < RECENT_S:
+        recent = self.recent()
+        if recent is not None:
             self.state.picture = recent
         if self.state.as_of:
             self._travelled(None)
         self._moved(None)
         self.hub.add(self)
+
+    def recent(self) -> Picture | None:
+        """The hub's latest picture, unless it is too old to be shown."""
+        picture = self.hub.picture
+        old = picture is None or (datetime.now(UTC) - picture.at).total_seconds() >= RECENT_S
+        return None if old else picture
 
     def close(self) -> None:
         """Forget the page."""
@@ -385,4 +393,8 @@ def open_page(engine: Any, hub: Hub) -> Shell:
     pn.state.onload(connected)
     pn.state.on_session_destroyed(destroyed)
     shell.page.servable(title="Fillbook")
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables["first"] = first_sight(
+            shell, {key: SCREENS[key].title for key in shell.keys}
+        )
     return shell

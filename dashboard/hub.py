@@ -50,6 +50,7 @@ class Hub:
         self.engine = engine
         self.tick_s = tick_s
         self.picture: Picture | None = None
+        self.running = False
         self.ticks = 0
         self.dropped = 0
         self._pages: dict[int, Page] = {}
@@ -131,6 +132,7 @@ class Hub:
 
         A tick that took long, because books, pages or the machine are busy, is followed by as long a rest.
         """
+        self.running = True
         while True:
             started = time.monotonic()
             due = self._due(started)

@@ -3,6 +3,15 @@
 // the page as soon as the server is back. Everything is set as text, nothing as HTML.
 const STALE_AFTER_MS = 6000
 
+const MEND_EVERY_MS = 2000
+
+// Takes the first sight away as soon as the living screen stands in its place.
+function uncover(tries) {
+  const loading = [...everything(document)].some((e) => e.tagName === "P" && e.textContent.startsWith("Loading the books"))
+  if (loading && tries > 0) { setTimeout(() => uncover(tries - 1), 50); return }
+  requestAnimationFrame(() => document.getElementById("fillbook-first")?.remove())
+}
+
 function chip(strip, name, label) {
   const box = document.createElement("div")
   box.className = "chip"
@@ -62,6 +71,7 @@ export function render({model, el}) {
   el.append(strip, stale)
 
   let last = Date.now()
+  let mended = 0
   let gone = false
   model.on("msg:custom", (event) => {
     const data = JSON.parse(event.data ?? event)
@@ -78,7 +88,8 @@ export function render({model, el}) {
     badge.title = data.square.title
     document.documentElement.dataset.fillbookSeq = String(data.seq)
     setTimeout(refocus, 30)
-    if (data.seq === 2 || data.seq % 4 === 0) { setTimeout(mend, 50) }
+    if (data.seq === 2 || Date.now() - mended > MEND_EVERY_MS) { mended = Date.now(); setTimeout(mend, 50) }
+    if (data.seq === 1) { uncover(60) }
     requestAnimationFrame(() => model.send_msg({ack: data.seq}))
   })
 

@@ -61,6 +61,16 @@ def test_fills_arrive_without_a_reload(server, open_page):
     expect(rows).not_to_have_text(before, timeout=60_000)
 
 
+def test_a_page_shows_the_books_before_its_programs_run(server, chromium, open_page):
+    context = chromium.new_context(java_script_enabled=False)
+    still = context.new_page()
+    still.goto(f"{server.url}?view=positions&strategy=ALPHA")
+    expect(still.locator("#fillbook-first h1")).to_have_text("Positions")
+    expect(still.locator("#fillbook-first td", has_text="ALPHA").first).to_be_visible()
+    context.close()
+    expect(open_page(server.url).locator("#fillbook-first")).to_have_count(0)
+
+
 def test_a_table_whose_values_change_keeps_its_rows(server, open_page):
     page = open_page(f"{server.url}?view=fills")
     page.get_by_text(re.compile(r"Rows 1 to 25 of [\d,]+")).wait_for()
