@@ -150,7 +150,7 @@ def stored_rows(settings, library):
     store = open_store(settings.arctic_location, read_only=True)
     try:
         frames = [store.read(library, strategy).assign(strategy=strategy) for strategy in store.symbols(library)]
-        return pd.concat(frames).to_dict("records")
+        return pd.concat(frames).to_dict("records") if frames else []  # killed before anything was stored
     finally:
         store.close()
 
