@@ -185,6 +185,8 @@ def _come_so_far(record: OrderRecord, done: Done) -> OrderRecord:
         return record
     order = Order(key="", strategy="", claimed=False, seen=seen, word=seen.status, traded=traded)
     filled, remaining, average = order.figures()
+    if record.state == "Filled":  # the broker's word on what remains, whatever is corrected or voided since
+        remaining = record.remaining
     return msgspec.structs.replace(record, filled=filled, remaining=remaining, avg_fill_price=average)
 
 

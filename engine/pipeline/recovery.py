@@ -18,13 +18,14 @@ import msgspec
 from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed, Bust, Commission, InstrumentDescribed
 from engine.core.ids import split_exec_id
 from engine.pipeline.outbox import Batch
+from engine.state.intake import Homes
 from engine.state.ledger import Ledger
 from engine.storage.unrows import fill_records, order_records, stored_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.core.records import FillRecord
+    from engine.core.records import FillRecord, OrderRecord
     from engine.pipeline.outbox import Symbol
     from engine.ports import Store
     from engine.storage.history import History
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Homes = dict[tuple[str, str], str]
 _LEARNT = attrgetter("strategy", "executed_at", "perm_id", "order_ref", "exchange")
 """What a later sight of the same revision can tell of an execution: who claims it, its time and what was empty."""
 
@@ -84,10 +84,10 @@ def recover(journal: SqliteJournal, history: History, store: Store, patterns: Ma
 
 
 def _from_store(journal: SqliteJournal, store: Store, ledger: Ledger, notes: list[str]) -> Recovered:
-    stored, owners, homes = facts_from_store(store)
+    stored, homes = facts_from_store(store)
     if not stored:
         return Recovered(ledger, "new" if journal.head == 0 else "journal", tuple(notes))
-    ledger.restore(stored, owners, homes)
+    ledger.restore(stored, homes)
     again = _unstored(journal, ledger.seq, {fact for _, fact in stored})
     journal.start_above(ledger.seq)
     if again:
@@ -113,12 +113,12 @@ def _unstored(journal: SqliteJournal, up_to: int, stored: set[AnyFact]) -> list[
     return found
 
 
-def facts_from_store(store: Store) -> tuple[list[tuple[int, AnyFact]], Homes, Homes]:
+def facts_from_store(store: Store) -> tuple[list[tuple[int, AnyFact]], Homes]:
     """Turn the stored rows back into the facts they came from, in their order.
 
     Returns:
         (sequence, fact) with rising sequences (rows that only say what another row's fact implies give none), and whose
-        each execution was first, where no message named it, and last.
+        everything was.
     """
     rows: list[tuple[int, int, AnyFact]] = []
     for kind in store.symbols("facts"):
@@ -127,21 +127,21 @@ def facts_from_store(store: Store) -> tuple[list[tuple[int, AnyFact]], Homes, Ho
     seen: dict[tuple[str, str], FillRecord] = {}
     for record in sorted(records, key=lambda r: (r.seq, split_exec_id(r.fill.exec_id)[1], r.state == "moved")):
         rows += [(record.seq, 1, fact) for fact in _facts_of(record, seen)]
-    for symbol in store.symbols("orders"):
-        rows += [(order.seq, 2, order.update) for order in order_records(store.read("orders", symbol), symbol)]
+    orders = [o for symbol in store.symbols("orders") for o in order_records(store.read("orders", symbol), symbol)]
+    rows += [(order.seq, 2, order.update) for order in orders]
     rows.sort(key=lambda row: (row[0], row[1]))
-    return (_renumbered(rows), *_whose(records))
+    return _renumbered(rows), _whose(records, orders)
 
 
-def _whose(records: list[FillRecord]) -> tuple[Homes, Homes]:
-    """Account and execution root -> the strategy that its first row stood under, and its last."""
-    first: Homes = {}
+def _whose(records: list[FillRecord], orders: list[OrderRecord]) -> Homes:
+    first: dict[tuple[str, str], str] = {}
     latest: dict[tuple[tuple[str, str], str], FillRecord] = {}
     for record in sorted(records, key=lambda r: r.seq):
         key = record.fill.account, split_exec_id(record.fill.exec_id)[0]
         first.setdefault(key, record.strategy)
         latest[key, record.strategy] = record  # one fact may change an execution's figures, and then move it
-    return first, {key: r.strategy for (key, _), r in latest.items() if r.state not in {"moved", "superseded"}}
+    last = {key: r.strategy for (key, _), r in latest.items() if r.state not in {"moved", "superseded"}}
+    return Homes(first, last, {o.order_key: o.strategy for o in sorted(orders, key=lambda o: o.seq)})
 
 
 def _facts_of(record: FillRecord, seen: dict[tuple[str, str], FillRecord]) -> list[AnyFact]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -29,8 +29,18 @@ _MASTER: Final = re.compile(r"D?F\d+A?|[A-Z]+\d+A|All", re.ASCII)
 """Accounts of advisors (F…, DF…), aggregates (…A), TWS's own ``All``: their executions come again per sub-account (F79a)."""
 
 
-Homes = Mapping[tuple[str, str], str]
-"""(account, root of the execution id) -> strategy."""
+class Homes(NamedTuple):
+    """Whose everything was, as stored rows tell it.
+
+    Attributes:
+        first: (account, root of the execution id) -> the strategy found for it when it came.
+        last: The same -> the strategy in whose book it was last.
+        orders: Key of an order -> its strategy.
+    """
+
+    first: Mapping[tuple[str, str], str]
+    last: Mapping[tuple[str, str], str]
+    orders: Mapping[str, str]
 
 
 class Intake:
@@ -54,7 +64,7 @@ class Intake:
         self.fees = Fees(booking)
         self.amendments = Amendments(booking, self.fees, self.progress)
         self.unbookable: dict[tuple[str, str], Fill] = {}
-        self.owners: Homes = {}
+        self.owners: Mapping[tuple[str, str], str] = {}
 
     def fill(self, fill: Fill, changes: Changes) -> None:
         """Take in an execution that came through any door; the same one is booked once."""
@@ -182,8 +192,10 @@ class Intake:
         self._booking.rebook(execution, strategy, f"belongs to {strategy}", changes)
 
     def bring_home(self, homes: Homes, changes: Changes) -> None:
-        """Rebook executions, by (account, root), that stand elsewhere; a move that put them there was refused once."""
-        for (account, root), strategy in homes.items():
+        """Rebook executions and orders that stand elsewhere; a move that put them there was refused once."""
+        for key, strategy in homes.orders.items():
+            self.progress.belongs(key, strategy, changes)
+        for (account, root), strategy in homes.last.items():
             execution = self._booking.index.find(account, root)
             if execution is None or execution.strategy == strategy or execution.fill.source == "assignment":
                 continue

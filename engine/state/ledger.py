@@ -356,9 +356,9 @@ class Ledger:
         """Number of executions and orders that are here and not put away, roughly."""
         return self._index.here + len(self._orders.by_key)
 
-    def restore(self, facts: Iterable[tuple[int, AnyFact]], owners: Homes, homes: Homes) -> None:
-        """Book what a store tells: facts in order, and whose each execution was when it came, and was last."""
-        self._intake.owners = owners
+    def restore(self, facts: Iterable[tuple[int, AnyFact]], homes: Homes) -> None:
+        """Book what a store tells: facts in order, and whose everything was."""
+        self._intake.owners = homes.first
         for seq, fact in facts:
             self.apply(seq, fact)
         self._intake.owners = {}

@@ -55,6 +55,15 @@ class Progress:
         if row is not None:
             changes.orders.append(row)
 
+    def belongs(self, key: str, strategy: str, changes: Changes) -> None:
+        """Give an order to a strategy, unless it is there."""
+        order = self._orders.get(key)
+        if order is not None and order.strategy != strategy:
+            order.strategy = strategy
+            row = self._orders.row(order, by_broker=False)
+            if row is not None:
+                changes.orders.append(row)
+
     def undo(self, execution: Execution) -> None:
         """Take an execution's part out of its order, before it is corrected or voided."""
         if execution.state not in {"active", "group"}:

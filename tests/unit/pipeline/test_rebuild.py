@@ -133,3 +133,10 @@ def test_executions_that_one_claim_brought_home_are_where_the_claim_put_them():
     desk.order("Submitted", strategy="ALPHA", perm_id=7)
     assert (desk.quantity("ALPHA"), desk.quantity(UNASSIGNED)) == (6, -4)
     assert_the_store_alone_tells_it(desk)
+
+
+def test_an_order_whose_strategy_was_inferred_is_still_its_order_f12():
+    desk = Desk(patterns={"ALPHA": "A*"})
+    desk.order("Submitted", order_ref="A:1")
+    assert [o.strategy for o in desk.ledger.orders()] == ["ALPHA"]
+    assert_the_store_alone_tells_it(desk)
