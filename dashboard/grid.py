@@ -8,6 +8,7 @@ is known again by its key, never by its place.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -16,11 +17,15 @@ from urllib.parse import quote
 import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
+from bokeh.util.warnings import BokehUserWarning
 from panel.viewable import Viewable, Viewer
 
 from dashboard import theme
 from dashboard.frames import harmless, same
 from dashboard.theme import escape
+
+# Panel's tables send style sheets that the server knows back to it when the theme is set; Bokeh tells so each time.
+warnings.filterwarnings("ignore", "reference already known", BokehUserWarning)
 
 Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "time"]
 

@@ -186,6 +186,14 @@ def _read_part(
     parts[name] = value
 
 
+def known_by(frame: pd.DataFrame, moment: datetime | None) -> pd.DataFrame:
+    """Rows that were recorded by a moment; all of them for ``None`` (live)."""
+    if moment is None or frame.empty:
+        return frame
+    recorded = frame["recorded_at"] if "recorded_at" in frame else frame.index.to_series()
+    return frame[(pd.to_datetime(recorded, utc=True) <= pd.Timestamp(moment)).to_numpy()]
+
+
 def equal(left: Any, right: Any) -> bool:
     """Compare two parts; tables inside are compared as tables."""
     if isinstance(left, pd.DataFrame) or isinstance(right, pd.DataFrame):

@@ -14,7 +14,7 @@ from panel.viewable import Viewable
 from dashboard import frames
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, section, text
-from dashboard.picture import Picture
+from dashboard.picture import Picture, known_by
 
 PAGE: Final = 25
 SORTS: Final = {
@@ -205,7 +205,8 @@ class Fills(Screen):
         self.to_order.disabled = rows.empty or not rows.iloc[0]["perm_id"] > 0
         self.chain_box.visible = not rows.empty
         if not rows.empty:
-            self.chain.offer(frames.fills_table(self.desk.books.chain(rows.iloc[0]["fill_id"]), more=("supersedes",)))
+            chain = known_by(self.desk.books.chain(rows.iloc[0]["fill_id"]), self.state.moment)
+            self.chain.offer(frames.fills_table(chain, more=("supersedes",)))
 
     def _order(self, _event: Any) -> None:
         rows = self.grid.selected

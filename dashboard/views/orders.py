@@ -16,7 +16,7 @@ from panel.viewable import Viewable
 from dashboard import frames, order_bars, theme
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, section, text
-from dashboard.picture import Picture
+from dashboard.picture import Picture, known_by
 from dashboard.theme import escape
 
 ROW_PX: Final = 19
@@ -259,7 +259,7 @@ class Orders(Screen):
 
     def _tell(self, order_key: str) -> None:
         self.story_box.visible = True
-        self.story.offer(story_table(self.desk.books.timeline(order_key)))
+        self.story.offer(story_table(known_by(self.desk.books.timeline(order_key), self.state.moment)))
 
     def _tapped(self, _attr: str, _old: list[int], new: list[int]) -> None:
         if not new or self.grid._shown is None:  # noqa: SLF001  its own table
@@ -289,8 +289,7 @@ def bar_columns(hub: Any, shown: pd.DataFrame, picture: Picture) -> dict[str, li
         key = row["order_key"]
         stories[key] = hub.timeline(key, (row["status"], row["timestamp"], row["filled"]))
         if not picture.live:
-            moments = pd.to_datetime(stories[key]["timestamp"], utc=True)
-            stories[key] = stories[key][moments <= pd.Timestamp(picture.at)]
+            stories[key] = known_by(stories[key], picture.at)
     data = order_bars.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
     data["colour"] = [theme.status_colour(status) for status in data["status"]]
     data["shade"] = data["colour"]

@@ -182,7 +182,8 @@ class Reconciliation(Screen):
             self._explain(row)
 
     def _explain(self, row: Any) -> None:
-        words = evidence(row, self.desk.books.causes(row["break_id"]))
+        live = self.state.moment is None  # what is thought to be the cause now was not known then
+        words = evidence(row, self.desk.books.causes(row["break_id"]) if live else None)
         if words != self.evidence.object:
             self.evidence.object = words
             self.fetch(self._remember)
@@ -267,8 +268,8 @@ def runs_table(frame: pd.DataFrame) -> pd.DataFrame:
     return out.sort_values("recorded_at", ascending=False, kind="stable", ignore_index=True)
 
 
-def evidence(row: Any, causes: list[dict[str, Any]]) -> str:
-    """The chosen break and what may explain it, best first; all of it escaped."""
+def evidence(row: Any, causes: list[dict[str, Any]] | None) -> str:
+    """The chosen break and what may explain it, best first; ``None`` for a past moment. All of it is escaped."""
     head = pairs(
         [
             ("Break", f"{row['instrument']} in {row['account']} ({row['break_id']})"),
@@ -279,6 +280,8 @@ def evidence(row: Any, causes: list[dict[str, Any]]) -> str:
             ("First seen", row["first_seen"] + " UTC" if row["first_seen"] else "—"),
         ]
     )
+    if causes is None:
+        return head + notice("info", "Causes are live only; how the residual went until then stands beside.")
     items = []
     for number, cause in enumerate(causes, start=1):
         confidence = cause.get("confidence")

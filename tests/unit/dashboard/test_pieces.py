@@ -12,8 +12,10 @@ from fake_engine import ACCOUNTS
 
 from dashboard import charts
 from dashboard.accounts import accounts_table
+from dashboard.picture import known_by
 from dashboard.views.orders import first_shown
 from dashboard.views.positions import per_account
+from dashboard.views.reconciliation import evidence
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -138,3 +140,20 @@ async def test_a_part_read_long_ago_is_not_shown_as_if_it_were_now(open_shell):
     shell._moved(None)
     shell._draw_screen(old)
     assert shell._on_show is None
+
+
+def test_in_the_past_only_what_was_recorded_by_then_is_told():
+    column = pd.DataFrame(
+        {"recorded_at": [NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)], "status": ["a", "b"]}
+    )
+    assert list(known_by(column, NOW)["status"]) == ["a"]
+    assert list(known_by(column.set_index("recorded_at"), NOW)["status"]) == ["a"]
+    assert known_by(column, None) is column
+
+
+async def test_causes_of_now_are_not_shown_for_a_past_moment(open_shell, show):
+    shell = open_shell()
+    screen = show(shell, "reconciliation")
+    screen.grid.table.selection = [0]
+    assert "explains +50" in screen.evidence.object
+    assert "live only" in evidence(screen.grid.selected.iloc[0], None)
