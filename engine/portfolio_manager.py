@@ -21,6 +21,7 @@ from engine.office.backoffice import BackOffice
 from engine.office.equity import EquityLog
 from engine.office.inputs import Quantity, decimal_or_none, split_of
 from engine.office.live import LiveTables
+from engine.office.marks import MarkLog
 from engine.office.past import Past
 from engine.office.verify import Verifier
 from engine.pipeline.messages import readable
@@ -28,7 +29,7 @@ from engine.pipeline.room import BookRoom
 from engine.recon.assign import Request
 from engine.recon.breaks import BreakBook
 from engine.tables.breaks import breaks_frame, cause_rows, locks_frame
-from engine.tables.journal import assignments_frame, preview_frame, rules_frame
+from engine.tables.journal import preview_frame, rules_frame
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -55,7 +56,8 @@ class PortfolioManager:
         self.room = room
         self.clock = clock or SystemClock()
         self.broker: Broker = broker or AbsentBroker(self.clock, settings.expected_accounts)
-        room.marks = self.broker.marks
+        self.mark_log = MarkLog(room.frames, self.clock, self.broker.marks)
+        room.marks = self.mark_log.marks
         self._home = asyncio.get_running_loop()
         self.reconciler = Reconciler(
             ledger=room.ledger,
@@ -66,6 +68,7 @@ class PortfolioManager:
             store_rows=room.frames.add,
             drain=room.intake.drained,
             external=lambda: self.back_office.events,
+            marks=self.mark_log.fresh,
             book=BreakBook.from_rows(room.store.read("reconciliations", "breaks")["extra"]),
         )
         self.desk = AssignmentDesk(
@@ -77,10 +80,10 @@ class PortfolioManager:
             clock=self.clock,
         )
         self.access = Access(settings, self.clock, room.intake.put)
-        self.back_office = BackOffice(room, self.broker, self.reconciler, self.clock)
+        self._past = Past(room)
+        self.back_office = BackOffice(room, self.broker, self.reconciler, self.clock, self._past)
         self.equity_log = EquityLog(room, self.clock)
         self._live = LiveTables(room, self.broker)
-        self._past = Past(room)
         self._verifier = Verifier(room)
         self._task: asyncio.Task[None] | None = None
 
@@ -236,10 +239,9 @@ class PortfolioManager:
         """Recent acts, refused ones included, latest first."""
         return self._live.audit()
 
-    def assignments(self) -> pd.DataFrame:
+    def assignments(self, as_of: datetime | None = None) -> pd.DataFrame:
         """The journal of assignments, with what was reversed."""
-        with self.room.lock:
-            return assignments_frame(self.room.ledger)
+        return self._past.assignments(as_of)
 
     def rules(self) -> pd.DataFrame:
         """Every rule, switched off ones included."""
@@ -257,10 +259,7 @@ class PortfolioManager:
     # ---------------------------------------------------------------------------------------------------- acts
 
     async def reconcile_positions(self, operator: str | None = None) -> pd.DataFrame:
-        """Reconcile now.
-
-        Returns:
-            The reconciled table, columns of ``portfolio/aggregated``.
+        """Reconcile now; returns the reconciled table, columns of ``portfolio/aggregated``.
 
         Raises:
             BrokerUnavailable: IB gave no complete answer; nothing was changed.

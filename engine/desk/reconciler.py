@@ -17,7 +17,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from engine.core.snapshot import AccountSnapshot, Confirmed, Unknown
+import msgspec
+
+from engine.core.snapshot import AccountSnapshot, Confirmed, Mark, Unknown
 from engine.desk.books import Books
 from engine.desk.evidence import explain_breaks
 from engine.desk.picture import (
@@ -71,6 +73,7 @@ class Reconciler:
         external: Callable[[], Sequence[StatementItem]] | None = None,
         on_change: Callable[[Sequence[BreakChange]], object] | None = None,
         book: BreakBook | None = None,
+        marks: Callable[[], tuple[Mapping[Key, Mark], int]] | None = None,
     ) -> None:
         """Take the parts; nothing starts by itself.
 
@@ -80,6 +83,7 @@ class Reconciler:
             drain: Returns when facts submitted so far are applied to the ledger.
             external: Events that statements told of, as evidence.
             on_change: Told of every step of a break, for alerts and screens; called on the loop.
+            marks: The broker's marks and the number under which they are on record; absent means the broker's own.
             book: Breaks of before the restart (``BreakBook.load`` or ``from_rows``).
         """
         self._ledger = ledger
@@ -92,6 +96,7 @@ class Reconciler:
         self._external = external or (lambda: ())
         self._on_change = on_change
         self._book = book or BreakBook()
+        self._marks = marks or (lambda: (broker.marks(), 0))
         self._policy = Policy(settle_s=settings.settle_s, confirm_runs=settings.confirm_runs)
         self._picture: Picture | None = None
         self._good: dict[str, tuple[Confirmed, Picture]] = {}
@@ -207,6 +212,7 @@ class Reconciler:
             picture, notes = await self._look(answers, patient=reason == "timer")
             table, changes = await asyncio.to_thread(self._advance, run_id, picture, now)
         opened = tuple(self.breaks())
+        told_at = self._clock.now()
         self.last = result = ReconcileResult(
             run_id=run_id,
             at=now,
@@ -224,7 +230,7 @@ class Reconciler:
             changes=tuple(changes),
             notes=tuple(notes),
         )
-        await self._store.result(result, table, answers, at=self._clock.now())
+        await self._store.result(result, table, answers, at=told_at)
         if self._on_change is not None and changes:
             self._on_change(changes)
         return result
@@ -290,6 +296,7 @@ class Reconciler:
         changes += self._explained(picture, now)
         self._book = self._noted()
         self._keep(picture)
+        marks, number = self._marks()
         table = self._table.build(
             run_id=run_id,
             at=now,
@@ -299,13 +306,13 @@ class Reconciler:
             breaks=self._book.breaks,
             instrument_of=self._ledger.instrument,
             value=Valuation(
-                marks=self._broker.marks(),
+                marks=marks,
                 rate=lambda account, currency: rate_of(self._broker, account, currency),
                 base=self._broker.base_currency,
             ),
             breathe=breathe,
         )
-        return table, changes
+        return msgspec.structs.replace(table, marks=number), changes
 
     def _keep(self, picture: Picture) -> None:
         former = self._picture
@@ -363,7 +370,7 @@ class Reconciler:
         changes, self._untold = self._untold, []
         if not changes:
             return
-        await self._store.changes(changes, "assignment")
+        await self._store.changes(changes, "assignment", self._clock.now())
         if self._on_change is not None:
             self._on_change(changes)
 

@@ -22,6 +22,8 @@ StoreRows = Callable[[str, str, Mapping[str, list[Any]], list[datetime]], object
 
 
 _BREATH: Final = 100
+_NOTED: Final = 500
+"""Breaks of which each run notes how often they were seen, most urgent first."""
 
 
 class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +74,7 @@ class RunStore:
             result.run_id,
             result.status,
             answers,
+            valued=valued_notes(result, table),
             at=at,
             positions=result.positions,
             breaks=len(result.breaks),
@@ -79,7 +82,7 @@ class RunStore:
             trigger=result.reason,
             detail="; ".join(notes),
         )
-        await self.changes(result.changes, result.run_id)
+        await self.changes(result.changes, result.run_id, at)
         for number, (account, symbol) in enumerate(table.changed):
             columns = table.symbol_columns(account, symbol)
             await self._put("portfolio", f"{account}/{symbol}", columns, [result.at] * columns.count)
@@ -99,6 +102,7 @@ class RunStore:
         detail: str,
         positions: int = 0,
         breaks: int = 0,
+        valued: Mapping[str, Any] | None = None,
     ) -> None:
         """The row of one run, an unavailable one included."""
         columns = run_columns(
@@ -110,13 +114,14 @@ class RunStore:
             duration_ms=duration_ms,
             trigger=trigger,
             detail=detail,
+            valued=valued,
         )
         await self._put("reconciliations", "runs", columns, [at])
 
-    async def changes(self, changes: Sequence[BreakChange], run_id: str) -> None:
-        """Steps in the lives of breaks, appended."""
+    async def changes(self, changes: Sequence[BreakChange], run_id: str, at: datetime) -> None:
+        """Steps in the lives of breaks, appended under the time from which they were shown."""
         if changes:
-            await self._put("reconciliations", "breaks", break_columns(changes, run_id), [c.at for c in changes])
+            await self._put("reconciliations", "breaks", break_columns(changes, run_id), [at] * len(changes))
 
     async def _put(self, library: str, symbol: str, columns: Mapping[str, list[Any]], index: list[datetime]) -> None:
         if self._store_rows is None:
@@ -136,8 +141,13 @@ def run_columns(
     duration_ms: float,
     trigger: str,
     detail: str,
+    valued: Mapping[str, Any] | None = None,
 ) -> Columns:
-    """One run as one row; request and answer times of every account are kept in ``extra`` (R25)."""
+    """One run as one row; request and answer times of every account are kept in ``extra`` (R25).
+
+    Args:
+        valued: With what the table was valued, see :func:`valued_notes`.
+    """
     good = [a for a in answers if isinstance(a, Confirmed)]
     times = {
         a.account: {
@@ -159,7 +169,35 @@ def run_columns(
         "timestamp": [max((a.answered_at for a in good), default=None)],
         "account_names": [",".join(a.account for a in answers)],
         "trigger": [trigger],
-        "extra": [json.dumps({"answers": times})],
+        "extra": [json.dumps({"answers": times} | dict(valued or {}))],
+    }
+
+
+def valued_notes(result: ReconcileResult, table: Built) -> dict[str, Any]:
+    """What a past reader needs to value the table of a run again: its time, marks and rates, and the breaks' figures.
+
+    Returns:
+        ``at`` (index of its ``portfolio`` rows), ``marks`` (number in ``reconciliations/marks``), ``rates`` (account ->
+        currency -> rate as text and its note), ``bases``, ``times`` (account -> timestamp of its rows), and ``breaks``
+        (id -> runs, value at risk as text, first cause) of those that an operator looks at.
+    """
+    rates: dict[str, dict[str, list[str | None]]] = {}
+    for (account, currency), (rate, note) in table.rates.items():
+        rates.setdefault(account, {})[currency] = [None if rate is None else str(rate), note]
+    return {
+        "at": result.at.isoformat(),
+        "marks": table.marks,
+        "rates": rates,
+        "bases": table.bases,
+        "times": {account: at.isoformat() for account, at in table.times.items()},
+        "breaks": {
+            b.break_id: [
+                b.runs,
+                None if b.value_at_risk_base is None else str(b.value_at_risk_base),
+                b.causes[0].title if b.causes else "",
+            ]
+            for b in result.breaks[:_NOTED]
+        },
     }
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.desk.closed import DayClose
     from engine.desk.flex_import import FlexPlan
     from engine.desk.reconciler import Reconciler
+    from engine.office.past import Past
     from engine.pipeline.room import BookRoom
     from engine.ports import Broker, Clock
     from engine.recon.evidence import StatementItem
@@ -57,12 +58,13 @@ class BackOffice:
         events: What imported statements told, as evidence for the explanation of breaks.
     """
 
-    def __init__(self, room: BookRoom, broker: Broker, reconciler: Reconciler, clock: Clock) -> None:
+    def __init__(self, room: BookRoom, broker: Broker, reconciler: Reconciler, clock: Clock, past: Past) -> None:
         """Take the parts, and read again what was imported before (its events are evidence, not facts)."""
         self._room = room
         self._broker = broker
         self._reconciler = reconciler
         self._clock = clock
+        self._past = past
         self._trade_ids: dict[str, str] = {}
         self._folder = Path(room.settings.data_dir) / "flex"
         self._closes: list[DayClose] = read_closes(room.store.read("reconciliations", "closes")["statement"])
@@ -231,10 +233,13 @@ class BackOffice:
         with room.lock:
             records = room.ledger.fills()
             rates = RateTable(dict(room.ledger.rates), dict(room.ledger.bases), room.settings.base_currency)
+        end, marks = day_start(day + timedelta(days=1)), room.marks()
+        if end <= self._now():
+            # A day that is over is valued at what was known when it ended, not at what things cost today.
+            marks, rates = self._past.marks(end), self._past.rates(end)
         held: dict[int, Decimal] | None = None
         if isinstance(answer, Confirmed):
             now_held = {row.instrument.con_id: row.quantity for row in answer.rows}
-            end = day_start(day + timedelta(days=1))
             held = (
                 now_held
                 if end >= answer.answered_at
@@ -246,7 +251,7 @@ class BackOffice:
             account=account,
             records=records,
             instrument_of=room.ledger.instrument,
-            marks=dict(self._broker.marks()),
+            marks=dict(marks),
             rates=rates,
             broker=held,
             breaks=self._reconciler.breaks(),

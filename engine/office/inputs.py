@@ -38,7 +38,7 @@ def decimal_or_none(value: Quantity | None, what: str) -> Decimal | None:
     if value is None or isinstance(value, Decimal):
         return value
     try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
+        number = Decimal(repr(float(value)) if isinstance(value, float) else str(value).strip())
     except ArithmeticError as error:
         raise BadRequest(f"{what} {value!r} is not a number") from error
     if not number.is_finite():

@@ -49,7 +49,7 @@ class LiveTables:
     def positions(self, strategy: str | None, account: str | None) -> pd.DataFrame:
         """Books, valued with the broker's latest marks and rates."""
         room = self._room
-        marks = self._broker.marks()
+        marks = room.marks()
         with room.lock:
             records = room.ledger.positions(strategy, account)
             valued = valued_positions(room.ledger, records, marks, room.settings.base_currency)

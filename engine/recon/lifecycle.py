@@ -215,11 +215,28 @@ def _emptied(old: Break, moment: Moment) -> Break:
 def told(old: Break | None, new: Break, now: datetime) -> list[BreakChange]:
     """The step to record, if it is one."""
     before = "" if old is None else old.state
-    if old is not None and (old.state, old.quantity, old.explained) == (new.state, new.quantity, new.explained):
+    if old is not None and _shown(old) == _shown(new):
         return []
     if new.opened_at is None:
         return []  # it has not left its grace (this time): nothing is recorded of what is not a break yet
     return [BreakChange(at=now, before=before, found=new, text=f"{before or 'new'} -> {new.state}, {new.quantity:+f}")]
+
+
+def _shown(found: Break) -> tuple[object, ...]:
+    """What a screen shows of a break, but for what may move with every run: how often seen, value, first cause."""
+    return (
+        found.state,
+        found.kind,
+        found.quantity,
+        found.difference,
+        found.explained,
+        found.broker_quantity,
+        found.books_quantity,
+        found.first_seen,
+        found.episode,
+        found.deferred,
+        found.closed_by,
+    )
 
 
 def grace_ends(found: Break, policy: Policy, activity: datetime | None) -> datetime:

@@ -44,6 +44,7 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
         changed: (account, symbol) -> its rows, where anything but the market changed since the last run.
         times: account -> timestamp of its rows.
         rates: (account, currency) -> rate and the note of its time, as used; ``bases``: account -> base currency.
+        marks: Number of the marks that were used, for whoever records them.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
     times: dict[str, datetime]
     rates: dict[tuple[str, str], Rate]
     bases: dict[str, str]
+    marks: int = 0
 
     def symbol_columns(self, account: str, symbol: str) -> SymbolColumns:
         """The rows of one changed symbol as columns for the store."""

@@ -78,7 +78,8 @@ class Tables:
                 continue
             rows = self.read("portfolio", name, as_of=as_of)
             for _, book in rows.groupby("con_id", sort=False):
-                parts.append(book[book["run_id"] == book["run_id"].iloc[-1]])
+                last = book[book["run_id"] == book["run_id"].iloc[-1]]
+                parts.append(last[~last["extra"].str.contains('"gone": true', regex=False)])
         return _joined(parts, empty_frame(table_for("portfolio", "")))
 
     def runs(self, *, since: datetime | None = None) -> pd.DataFrame:

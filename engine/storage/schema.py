@@ -167,6 +167,15 @@ BREAKS: Final = _table(
     whole="con_id runs seq",
     time="first_seen last_changed timestamp",
 )
+MARKS: Final = _table(
+    "marks",
+    order="account con_id price exact number timestamp seq",
+    text="account exact",
+    number="price",
+    whole="con_id number seq",
+    time="timestamp",
+)
+"""One row per mark that a table, a sample or a run showed for the first time; without a price: not known any more."""
 CLOSES: Final = _table(
     "closes",
     order="close_id date account status operator reason statement seq timestamp extra",
@@ -210,7 +219,7 @@ LIBRARIES: Final[dict[str, Table | dict[str, Table]]] = {
     "orders": ORDERS,
     "positions": POSITIONS,
     "portfolio": {"aggregated": AGGREGATED, "": PORTFOLIO},
-    "reconciliations": {"runs": RUNS, "breaks": BREAKS, "closes": CLOSES},
+    "reconciliations": {"runs": RUNS, "breaks": BREAKS, "marks": MARKS, "closes": CLOSES},
     "assignments": {"journal": ASSIGNMENTS},
     "equity": EQUITY,
     "facts": FACTS,

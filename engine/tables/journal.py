@@ -9,6 +9,7 @@ from engine.tables.records import rows_frame, struct_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     import pandas as pd
 
@@ -62,11 +63,17 @@ RULE_COLUMNS = (
 )
 
 
-def assignments_frame(ledger: Ledger) -> pd.DataFrame:
-    """One row per leg, moved execution and reversal, oldest first; ``state`` is made, reversed or reversal."""
-    undone = ledger.reversed_ids
+def assignments_frame(ledger: Ledger, as_of: datetime | None = None) -> pd.DataFrame:
+    """One row per leg, moved execution and reversal, oldest first; ``state`` is made, reversed or reversal.
+
+    Args:
+        as_of: Aware; only what had been recorded by then.
+    """
+    undone = {k: back for k, back in ledger.reversed_ids.items() if as_of is None or back.received_at <= as_of}
     rows: list[dict[str, Any]] = []
     for entry in ledger.assignments():
+        if as_of is not None and entry.received_at > as_of:
+            continue
         state = "reversed" if entry.assignment_id in undone else "made"
         rows += [_entry(entry, state) | part for part in _parts(entry, ledger)]
         back = undone.get(entry.assignment_id)
