@@ -50,7 +50,7 @@ class Settings:
     tolerance_quantity: Decimal = _setting(Decimal(0), "difference in quantity that counts as equal")  # type: ignore[assignment]
     fees_missing_after_s: float = _setting(300.0, "seconds after which a pending fee is listed as missing")  # type: ignore[assignment]
     stale_after_s: float = _setting(60.0, "seconds of silence after which IB is asked whether it is alive")  # type: ignore[assignment]
-    flush_every_s: float = _setting(0.1, "seconds between batches into ArcticDB")  # type: ignore[assignment]
+    flush_every_s: float = _setting(0.05, "seconds between batches into ArcticDB")  # type: ignore[assignment]
     lmdb_map_gb: float = _setting(100.0, "size of the LMDB map in GiB (sparse; room, not use)")  # type: ignore[assignment]
     keep_snapshots_days: int = _setting(400, "days that end-of-day ArcticDB snapshots are kept")  # type: ignore[assignment]
     housekeeping_every_s: float = _setting(900.0, "seconds between compaction and pruning rounds")  # type: ignore[assignment]

@@ -33,8 +33,10 @@ log = logging.getLogger(__name__)
 
 Columns = tuple["dict[str, Any]", "Index"]
 _BACKOFF_MAX_S = 5.0
-_POSITIONS_EVERY_S = 0.25
 _FRAMES_S = 0.5
+_POSITIONS_EVERY_S = 0.5
+_LARGE = 2_000
+_LONGEST_REST_S = 1.0
 _RECORDS = frozenset({"fills", "orders"})
 _REFILLED = frozenset({"fills", "orders", "assignments", "facts"})
 
@@ -77,6 +79,7 @@ class StoreWriter:
         self._remote = not store.uri.startswith("lmdb")
         self.dirty: set[str] = set()
         self.stored_seq = keeper.seq
+        self.rows_seq = keeper.seq
         self.failure: BaseException | None = None
         self.trouble = ""
         self.trouble_since: datetime | None = None
@@ -101,10 +104,16 @@ class StoreWriter:
         return "unavailable" if self.trouble else "ok"
 
     def wait_stored(self, seq: int, timeout_s: float | None = None) -> bool:
-        """Block until everything up to ``seq`` is in ArcticDB; False on time-out."""
+        """Block until everything up to ``seq`` is in ArcticDB, positions included; False on time-out."""
         with self._flushed:
             self._flushed.wait_for(lambda: self.stored_seq >= seq or self.failure is not None, timeout_s)
             return self.stored_seq >= seq
+
+    def wait_rows(self, seq: int, timeout_s: float | None = None) -> bool:
+        """Block until the rows of everything up to ``seq`` are in ArcticDB, if not yet the positions; False on time-out."""
+        with self._flushed:
+            self._flushed.wait_for(lambda: self.rows_seq >= seq or self.failure is not None, timeout_s)
+            return self.rows_seq >= seq
 
     def stop(self, timeout_s: float) -> bool:
         """Write what is left; give up after ``timeout_s`` (it stays in the journal).
@@ -137,18 +146,31 @@ class StoreWriter:
         while True:
             self._outbox.waiting.wait(timeout=1.0)
             last = self._stopping.is_set()
+            waiting, started = len(self._outbox), time.perf_counter()
             if self._flush(final=last):
                 delay = 0.05
+                taken_s = time.perf_counter() - started
                 for act in self.between:
                     self._between(act)
                 if last and not len(self._outbox) and not len(self._frames):
                     return
-                self._stopping.wait(self._flush_every_s)
+                self._rest(taken_s if waiting >= _LARGE else 0.0)
             else:
                 if last:
                     return
                 self._stopping.wait(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 delay = min(delay * 2, _BACKOFF_MAX_S)
+
+    def _rest(self, taken_s: float) -> None:
+        """Let rows gather. Commits cost the same for one row as for thousands: a burst gets fewer and larger ones.
+
+        Args:
+            taken_s: How long a large batch took: as long again is left to the books, while they are behind.
+        """
+        end = time.perf_counter() + min(taken_s, _LONGEST_REST_S)
+        while not self._stopping.wait(self._flush_every_s):
+            if time.perf_counter() >= end or not self._keeper.backlog or self._outbox.full:
+                return
 
     def _between(self, act: Callable[[], None]) -> None:
         try:
@@ -177,7 +199,9 @@ class StoreWriter:
             elif batch.empty and not self._remote:
                 self._store.check()  # an idle store that was deleted or fell ill is noticed within a second
             self._store_rows(batch)
-            if self.dirty and (final or started - self._positions_at >= _POSITIONS_EVERY_S):
+            self._note_rows(batch.seq)
+            calm = not len(self._outbox) and not self._keeper.backlog
+            if self.dirty and (final or calm or started - self._positions_at >= _POSITIONS_EVERY_S):
                 self._store_positions(max(batch.seq, self.stored_seq))  # a batch of nothing has no number
                 self._positions_at = started
             if not self._frames.flush(self._store, within_s=_FRAMES_S):
@@ -205,6 +229,11 @@ class StoreWriter:
             self._store.append(library, symbol, columns, index, seq)
             self._last_seq[library, symbol] = seq
             del batch.rows[library, symbol]
+
+    def _note_rows(self, seq: int) -> None:
+        with self._flushed:
+            self.rows_seq = max(self.rows_seq, seq)
+            self._flushed.notify_all()
 
     def _come_back(self, batch: Batch) -> Batch:
         """After trouble: look at the store anew, and fill in what it has lost while it was away.

@@ -49,7 +49,8 @@ class Fees:
             return
         if report.amount is None or revision < execution.fee_revision:
             return
-        same = (report.amount, report.currency) == (execution.commission, execution.commission_currency)
+        known = execution.commission
+        same = known is not None and known == report.amount and execution.commission_currency == report.currency
         if same and execution.ib_realized_pnl == report.ib_realized_pnl:
             execution.fee_revision = revision
             return

@@ -97,6 +97,8 @@ class Intake:
         if instrument.is_combo or self._is_master(fill.account):
             state = "group"
             unit_price = value = instrument.unit_price(fill.price)
+        elif terms.plain:
+            unit_price = value = fill.price
         else:
             unit_price = terms.unit_price(fill.price)
             value = terms.value(unit_price)

@@ -60,6 +60,11 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
         # What a correction named another instrument for is still the order's.
         return next((done for done in self.traded.values() if done[0]), _NOTHING)
 
+    @property
+    def grouped(self) -> bool:
+        """True when it may have siblings: one cancels the other, or they have one parent."""
+        return bool(self.seen.oca_group) or self.seen.parent_id > 0
+
     def state(self) -> tuple[str, bool]:
         """The derived state, and whether the order may still trade."""
         return derive(
@@ -97,21 +102,28 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
     instrument = known.instrument
     if new.instrument is not None and (instrument is None or not instrument.con_id):
         instrument = new.instrument
-    identity = {
-        "account": known.account or new.account,
-        "perm_id": known.perm_id or new.perm_id,
-        "order_id": known.order_id or new.order_id,
-        "client_id": known.client_id or new.client_id,
-        "order_ref": known.order_ref or new.order_ref,
-        "strategy": known.strategy or new.strategy,
-        "instrument": instrument,
-        "side": known.side or new.side,
-    }
     if keep_words:
-        return msgspec.structs.replace(known, **identity)
+        return msgspec.structs.replace(
+            known,
+            account=known.account or new.account,
+            perm_id=known.perm_id or new.perm_id,
+            order_id=known.order_id or new.order_id,
+            client_id=known.client_id or new.client_id,
+            order_ref=known.order_ref or new.order_ref,
+            strategy=known.strategy or new.strategy,
+            instrument=instrument,
+            side=known.side or new.side,
+        )
     return msgspec.structs.replace(
         new,
-        **identity,
+        account=known.account or new.account,
+        perm_id=known.perm_id or new.perm_id,
+        order_id=known.order_id or new.order_id,
+        client_id=known.client_id or new.client_id,
+        order_ref=known.order_ref or new.order_ref,
+        strategy=known.strategy or new.strategy,
+        instrument=instrument,
+        side=known.side or new.side,
         quantity=known.quantity if new.quantity is None else new.quantity,
         order_type=new.order_type or known.order_type,
         limit_price=known.limit_price if new.limit_price is None else new.limit_price,
@@ -126,7 +138,9 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
 
 
 def _most(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    return max((n for n in (one, other) if n is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
 
 
 def asked(seen: OrderUpdate) -> tuple[object, ...]:

@@ -217,8 +217,8 @@ class Orders:
         seen = order.seen
         if last is not None:
             same = (
-                (status, state, filled, remaining, average, order.strategy)
-                == (last.status, last.state, last.filled, last.remaining, last.avg_fill_price, last.strategy)
+                (status, state, order.strategy) == (last.status, last.state, last.strategy)
+                and (filled, remaining, average) == (last.filled, last.remaining, last.avg_fill_price)
                 and asked(seen) == asked(last.update)
                 and (not message or message == last.message)
                 and (not seen.why_held or seen.why_held == last.update.why_held)
@@ -287,7 +287,8 @@ class Orders:
             _join(self._by_perm, seen.perm_id, order)
         if seen.order_id > 0:
             _join(self._by_client, (seen.client_id, seen.order_id), order)
-        self._join_groups(order)
+        if order.grouped:
+            self._join_groups(order)
         self._file(order)
         if order.timeline:
             self._show(order, first=True)
@@ -327,7 +328,8 @@ class Orders:
                 _leave(self._by_client, (former.client_id, former.order_id), order)
             _join(self._by_client, (seen.client_id, seen.order_id), order)
         self._upgrade(order)
-        self._join_groups(order)
+        if order.grouped:
+            self._join_groups(order)
 
     def _upgrade(self, order: Order) -> None:
         """Give the order the key that it deserves by now; once, since a permId never changes."""
@@ -360,7 +362,7 @@ class Orders:
 
     def siblings(self, order: Order) -> Iterator[tuple[str, list[Order]]]:
         """Groups (one cancels the other, or children of one parent) that the order is in."""
-        if not order.seen.oca_group and order.seen.parent_id <= 0:
+        if not order.grouped:
             return
         for name, group in self.groups.items():
             if any(other is order for other in group):

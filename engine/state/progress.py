@@ -86,12 +86,14 @@ class Progress:
         fill = execution.fill
         con_id = fill.instrument.con_id
         known = order.traded[con_id][0].copy_abs()
-        reported = max(fill.cum_quantity or ZERO, order.gaps.get(con_id, ZERO))
-        subject = f"{order.key}:{con_id}"
+        reported = fill.cum_quantity or ZERO
+        if order.gaps:
+            reported = max(reported, order.gaps.get(con_id, ZERO))
         if known >= reported:
-            if order.gaps.pop(con_id, None) is not None:
-                self._findings.settle(changes, "execution_gap", subject)
+            if order.gaps and order.gaps.pop(con_id, None) is not None:
+                self._findings.settle(changes, "execution_gap", f"{order.key}:{con_id}")
             return
+        subject = f"{order.key}:{con_id}"
         order.gaps[con_id] = reported
         changes.requests.add("executions")
         missing = plain(subtract(reported, known))
@@ -118,7 +120,7 @@ class Progress:
 
     def _overfill(self, order: Order, changes: Changes) -> None:
         total = order.seen.quantity
-        if total is not None and total > 0:
+        if total is not None and total > ZERO:
             done = order.executed[0].copy_abs()
             if done > total:
                 text = f"order {order.key}: {plain(done)} executed of {plain(total)}"
@@ -131,8 +133,10 @@ class Progress:
                     account=order.seen.account,
                     strategy=order.strategy,
                 )
-            else:
+            elif self._findings.open:
                 self._findings.settle(changes, "overfill", order.key)
+        if not order.grouped:
+            return
         for name, group in self._orders.siblings(order):
             filled = [other for other in group if other.executed[0]]
             most = max((other.seen.quantity or ZERO for other in group), default=ZERO)
@@ -153,8 +157,8 @@ class Progress:
 
     def _reported(self, order: Order, changes: Changes) -> None:
         reported = order.seen.filled
-        subject = f"{order.key}:reported"
         if order.word == "Filled" and reported is not None and reported > order.executed[0].copy_abs():
+            subject = f"{order.key}:reported"
             if f"execution_gap:{subject}" not in self._findings.open:
                 changes.requests.add("executions")
             came = plain(order.executed[0].copy_abs())
@@ -162,5 +166,5 @@ class Progress:
             self._findings.add(
                 changes, "execution_gap", "info", subject, text, account=order.seen.account, strategy=order.strategy
             )
-        else:
-            self._findings.settle(changes, "execution_gap", subject)
+        elif self._findings.open:
+            self._findings.settle(changes, "execution_gap", f"{order.key}:reported")

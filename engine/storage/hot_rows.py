@@ -77,7 +77,7 @@ def fill_columns(records: Sequence[FillRecord]) -> tuple[Columns, np.ndarray[Any
         "supersedes": texts([r.supersedes for r in records]),
         "seq": wholes([r.seq for r in records]),
         "first_seq": wholes([r.first_seq for r in records]),
-        "revision": wholes([_revision(i) for i in ids]),
+        "revision": wholes([split_exec_id(i)[1] for i in ids]),
         "state": texts([r.state for r in records]),
         "reported_qty": reported,
         "quoted_price": quoted,
@@ -109,10 +109,6 @@ def fill_columns(records: Sequence[FillRecord]) -> tuple[Columns, np.ndarray[Any
         exact[row] = _fill_exact(records[row], fills[row])
     columns["exact"] = texts(exact)
     return columns, moment.column([r.recorded_at for r in records])
-
-
-def _revision(exec_id: str) -> int:
-    return 1 if exec_id[-3:] == ".01" and len(exec_id) > 3 else split_exec_id(exec_id)[1]  # nearly all are first ones
 
 
 def own_magnifier(magnifier: int | None, source: str) -> int | None:

@@ -144,7 +144,11 @@ def accepted(count: int, rounds: int) -> list[Figure]:
 
 
 def stored(count: int, per_s: int, rounds: int) -> list[Figure]:
-    """F: from ``put`` to readable in ArcticDB at an even rate over five strategies, and commits per fill."""
+    """F: from ``put`` to readable in ArcticDB at an even rate over five strategies, and commits per fill.
+
+    Readable is a fill whose rows (``fills`` and ``orders``) are committed; the positions' snapshots follow every half
+    second and at the end, and their commits are counted too.
+    """
     mid, ratios, commits = [], [], []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
@@ -173,10 +177,10 @@ def _latencies(room: BookRoom, first: int, count: int, per_s: int) -> tuple[list
     done = threading.Event()
 
     def watch() -> None:
-        seen = room.writer.stored_seq
+        seen = room.writer.rows_seq
         while not done.is_set():
-            if room.writer.wait_stored(seen + 1, 0.2):
-                seen = room.writer.stored_seq
+            if room.writer.wait_rows(seen + 1, 0.2):
+                seen = room.writer.rows_seq
                 marks.append((seen, time.perf_counter()))
 
     watcher = threading.Thread(target=watch)
