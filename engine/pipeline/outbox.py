@@ -8,17 +8,19 @@ in the journal on disk, where there is room (no unbounded memory, nothing lost).
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from engine.core.records import FillRecord, OrderRecord
 
-    from engine.core.records import FillRecord
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from engine.state.changes import Changes
 
 Symbol = tuple[str, str]
+R = TypeVar("R", FillRecord, OrderRecord)
 
 
 def number_of(row: Any) -> int:
@@ -26,12 +28,33 @@ def number_of(row: Any) -> int:
     return int(row[0] if isinstance(row, tuple) else row.seq)
 
 
-def _says_all_of(record: FillRecord, before: FillRecord) -> bool:
-    """True when a row makes the one in front of it needless: the fee that came in one message with its execution.
+def by_strategy(records: Sequence[R]) -> dict[str, list[R]]:
+    """Records in their order, by strategy."""
+    found: dict[str, list[R]] = {}
+    for record in records:
+        rows = found.get(record.strategy)
+        if rows is None:
+            found[record.strategy] = [record]
+        else:
+            rows.append(record)
+    return found
+
+
+def _drop_said(rows: list[FillRecord], start: int) -> None:
+    """Leave out rows that the next one makes needless: an execution whose fee came in one message with it.
 
     Same execution, same state and the same moment, so that no table of any moment could show the former alone.
+
+    Args:
+        start: Rows from here on are new.
     """
-    return record.fill is before.fill and record.state == before.state and record.recorded_at == before.recorded_at
+    place = start - 1
+    for record in rows[start:]:
+        before = rows[place]
+        if record.fill is not before.fill or record.state != before.state or record.recorded_at != before.recorded_at:
+            place += 1
+        rows[place] = record
+    del rows[place + 1 :]
 
 
 class Batch(msgspec.Struct):
@@ -99,32 +122,31 @@ class Outbox:
     def add(self, changes: Changes, seq: int) -> None:
         """Take the records of applied facts up to ``seq``; called under the ledger's lock."""
         with self._lock:
-            batch, progress = self._batch, self._progress
-            held = batch.rows
-            for record in changes.fills:
-                symbol = ("fills", record.strategy)
-                if record.seq <= progress.get(symbol, -1):
-                    continue
-                rows = held.get(symbol)
-                if rows is None:
-                    held[symbol] = [record]
-                elif _says_all_of(record, rows[-1]):
-                    rows[-1] = record
-                    continue
-                else:
-                    rows.append(record)
-                self._count += 1
-            for order in changes.orders:
-                symbol = ("orders", order.strategy)
-                if order.seq > progress.get(symbol, -1):
-                    held.setdefault(symbol, []).append(order)
-                    self._count += 1
-            batch.dirty |= changes.dirty
-            batch.seq = seq
+            for strategy, fills in by_strategy(changes.fills).items():
+                self._add("fills", strategy, fills)
+            for strategy, orders in by_strategy(changes.orders).items():
+                self._add("orders", strategy, orders)
+            self._batch.dirty |= changes.dirty
+            self._batch.seq = seq
             if self._count >= self._limit:
                 self._room.clear()
         if not self.waiting.is_set():
             self.waiting.set()
+
+    def _add(self, library: str, strategy: str, records: list[Any]) -> None:
+        """Add one strategy's records behind those that wait."""
+        symbol = (library, strategy)
+        stored = self._progress.get(symbol, -1)
+        if stored >= 0:
+            records = [record for record in records if record.seq > stored]
+        rows = self._batch.rows.setdefault(symbol, [])
+        before = len(rows)
+        rows += records
+        if library == "fills":
+            _drop_said(rows, max(before, 1))
+        self._count += len(rows) - before
+        if not rows:
+            del self._batch.rows[symbol]
 
     def add_row(self, library: str, symbol: str, seq: int, row: Any) -> None:
         """Take one record of another library, before :meth:`add` says that everything of ``seq`` is there."""

@@ -102,20 +102,8 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
     instrument = known.instrument
     if new.instrument is not None and (instrument is None or not instrument.con_id):
         instrument = new.instrument
-    if keep_words:
-        return msgspec.structs.replace(
-            known,
-            account=known.account or new.account,
-            perm_id=known.perm_id or new.perm_id,
-            order_id=known.order_id or new.order_id,
-            client_id=known.client_id or new.client_id,
-            order_ref=known.order_ref or new.order_ref,
-            strategy=known.strategy or new.strategy,
-            instrument=instrument,
-            side=known.side or new.side,
-        )
-    return msgspec.structs.replace(
-        new,
+    said = msgspec.structs.replace(
+        known if keep_words else new,
         account=known.account or new.account,
         perm_id=known.perm_id or new.perm_id,
         order_id=known.order_id or new.order_id,
@@ -124,6 +112,11 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
         strategy=known.strategy or new.strategy,
         instrument=instrument,
         side=known.side or new.side,
+    )
+    if keep_words:
+        return said
+    return msgspec.structs.replace(
+        said,
         quantity=known.quantity if new.quantity is None else new.quantity,
         order_type=new.order_type or known.order_type,
         limit_price=known.limit_price if new.limit_price is None else new.limit_price,

@@ -1,5 +1,10 @@
 """The outbox: bounded, ordered, and never short of a row that it says is there."""
 
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+
 from engine.core.events import InstrumentDescribed
 from engine.pipeline.keeper import BookKeeper
 from engine.pipeline.outbox import Batch, Outbox
@@ -121,3 +126,35 @@ def test_groups_beyond_what_memory_may_hold_are_read_from_the_journal_when_their
     assert keeper.wait_applied(50, 60)
     assert numbers(outbox.take()) == list(range(1, 51))
     keeper.stop()
+
+
+def kept(*records):
+    """Execution, state and time of what an outbox keeps of records added in one or in several steps."""
+    found = []
+    for steps in ([records], [[r] for r in records]):
+        outbox = Outbox()
+        for step in steps:
+            changes = Changes()
+            changes.fills += step
+            outbox.add(changes, step[-1].seq)
+        found.append(outbox.take().rows["fills", "ALPHA"])
+        assert len(outbox) == 0
+    assert found[0] == found[1]
+    return [(row.seq, row.commission) for row in found[0]]
+
+
+def test_an_execution_and_the_fee_of_the_same_message_are_one_row_and_a_later_fee_is_another():
+    first = record(1)
+    fee = msgspec.structs.replace(first, seq=2, commission=Decimal("1.05"), commission_status="final")
+    later = msgspec.structs.replace(
+        fee, seq=9, commission=Decimal(2), recorded_at=first.recorded_at + timedelta(seconds=1)
+    )
+    assert kept(first, fee) == [(2, Decimal("1.05"))]
+    assert kept(first, fee, later) == [(2, Decimal("1.05")), (9, Decimal(2))]
+
+
+def test_rows_of_other_states_and_other_executions_of_one_moment_all_stay():
+    first = record(1)
+    busted = msgspec.structs.replace(first, seq=2, state="busted")
+    other = msgspec.structs.replace(record(3), recorded_at=first.recorded_at)
+    assert [seq for seq, _ in kept(first, busted, other)] == [1, 2, 3]
