@@ -79,7 +79,6 @@ class StoreWriter:
         self._remote = not store.uri.startswith("lmdb")
         self.dirty: set[str] = set()
         self.stored_seq = keeper.seq
-        self.rows_seq = keeper.seq
         self.failure: BaseException | None = None
         self.trouble = ""
         self.trouble_since: datetime | None = None
@@ -108,12 +107,6 @@ class StoreWriter:
         with self._flushed:
             self._flushed.wait_for(lambda: self.stored_seq >= seq or self.failure is not None, timeout_s)
             return self.stored_seq >= seq
-
-    def wait_rows(self, seq: int, timeout_s: float | None = None) -> bool:
-        """Block until the rows of everything up to ``seq`` are in ArcticDB, if not yet the positions; False on time-out."""
-        with self._flushed:
-            self._flushed.wait_for(lambda: self.rows_seq >= seq or self.failure is not None, timeout_s)
-            return self.rows_seq >= seq
 
     def stop(self, timeout_s: float) -> bool:
         """Write what is left; give up after ``timeout_s`` (it stays in the journal).
@@ -199,7 +192,6 @@ class StoreWriter:
             elif batch.empty and not self._remote:
                 self._store.check()  # an idle store that was deleted or fell ill is noticed within a second
             self._store_rows(batch)
-            self._note_rows(batch.seq)
             calm = not len(self._outbox) and not self._keeper.backlog
             if self.dirty and (final or calm or started - self._positions_at >= _POSITIONS_EVERY_S):
                 self._store_positions(max(batch.seq, self.stored_seq))  # a batch of nothing has no number
@@ -222,18 +214,13 @@ class StoreWriter:
         return True
 
     def _store_rows(self, batch: Batch) -> None:
-        for library, symbol in list(batch.rows):
+        for library, symbol in sorted(batch.rows, key=_fills_first):
             rows = batch.rows[library, symbol]
             columns, index = self._to_columns(library, rows)
             seq = number_of(rows[-1])
             self._store.append(library, symbol, columns, index, seq)
             self._last_seq[library, symbol] = seq
             del batch.rows[library, symbol]
-
-    def _note_rows(self, seq: int) -> None:
-        with self._flushed:
-            self.rows_seq = max(self.rows_seq, seq)
-            self._flushed.notify_all()
 
     def _come_back(self, batch: Batch) -> Batch:
         """After trouble: look at the store anew, and fill in what it has lost while it was away.
@@ -272,3 +259,8 @@ class StoreWriter:
         if self.trouble:
             log.warning("ArcticDB takes rows again after %s", self.trouble_since)
             self.trouble, self.trouble_since = "", None
+
+
+def _fills_first(symbol: Symbol) -> bool:
+    """Sort key: what others wait for is written before what tells more about it."""
+    return symbol[0] != "fills"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -146,8 +145,8 @@ def accepted(count: int, rounds: int) -> list[Figure]:
 def stored(count: int, per_s: int, rounds: int) -> list[Figure]:
     """F: from ``put`` to readable in ArcticDB at an even rate over five strategies, and commits per fill.
 
-    Readable is a fill whose rows (``fills`` and ``orders``) are committed; the positions' snapshots follow every half
-    second and at the end, and their commits are counted too.
+    A fill is readable once the append that holds its row has returned: another process sees it from then on. Commits are
+    those of all symbols, the positions' snapshots among them.
     """
     mid, ratios, commits = [], [], []
     for _ in range(rounds):
@@ -167,24 +166,14 @@ def stored(count: int, per_s: int, rounds: int) -> list[Figure]:
 
 
 def _latencies(room: BookRoom, first: int, count: int, per_s: int) -> tuple[list[float], int]:
+    """Milliseconds from each fill's put to the commit that holds its row, and the number of commits."""
     parts = messages(first, count)
     work = [m for n in range(0, len(parts[0]), 2) for part in parts for m in part[n : n + 2]]
     queue, calls = queue_of(room), [0]
-    for name in ("append", "write"):
-        setattr(room.store, name, _counted(getattr(room.store, name), calls))
     put_at: dict[str, float] = {}
-    marks: list[tuple[int, float]] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        seen = room.writer.rows_seq
-        while not done.is_set():
-            if room.writer.wait_rows(seen + 1, 0.2):
-                seen = room.writer.rows_seq
-                marks.append((seen, time.perf_counter()))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    readable_at: dict[str, float] = {}
+    for name in ("append", "write"):
+        setattr(room.store, name, _watched(getattr(room.store, name), calls, readable_at))
 
     def put(number: int) -> None:
         for message in work[2 * number : 2 * number + 2]:
@@ -195,22 +184,15 @@ def _latencies(room: BookRoom, first: int, count: int, per_s: int) -> tuple[list
     pace(len(work) // 2, per_s, put)
     queue.join()
     assert room.writer.wait_stored(room.keeper.seq, 60)
-    time.sleep(0.3)  # the watcher's last look
-    done.set()
-    watcher.join()
-    with room.lock:
-        firsts = {r.fill.exec_id: r.first_seq for r in room.ledger.fills() if r.fill.exec_id in put_at}
-    waits, mark = [], 0
-    for exec_id, seq in sorted(firsts.items(), key=lambda pair: pair[1]):
-        while marks[mark][0] < seq:
-            mark += 1
-        waits.append((marks[mark][1] - put_at[exec_id]) * 1000)
-    return waits, calls[0]
+    return [(readable_at[exec_id] - at) * 1000 for exec_id, at in put_at.items()], calls[0]
 
 
-def _counted(act: Any, calls: list[int]) -> Any:
-    def counting(*args: Any) -> Any:
+def _watched(act: Any, calls: list[int], readable_at: dict[str, float]) -> Any:
+    def watching(library: str, symbol: str, columns: Any, index: Any, seq: int) -> None:
         calls[0] += 1
-        return act(*args)
+        act(library, symbol, columns, index, seq)
+        now = time.perf_counter()
+        for exec_id in columns["fill_id"] if library == "fills" else ():
+            readable_at.setdefault(exec_id, now)
 
-    return counting
+    return watching
