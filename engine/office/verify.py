@@ -77,11 +77,14 @@ def differences(
     recomputed: dict[Key, PositionRecord] = {}
     last_seq: dict[Key, int] = {}
     for strategy in store.symbols("fills"):
-        records = fill_records(store.read("fills", strategy), strategy)
-        for record in records:
-            key = (strategy, record.fill.account, record.fill.instrument.con_id)
-            last_seq[key] = max(last_seq.get(key, 0), record.seq)
-        counted = [r for r in records if up_to is None or r.seq <= up_to]
+        frame = store.read("fills", strategy)
+        newest = frame.groupby(["account", "con_id"], sort=False)["seq"].max().reset_index()
+        for account, con_id, seq in zip(newest["account"], newest["con_id"], newest["seq"], strict=True):
+            last_seq[strategy, account, int(con_id)] = int(seq)
+        if up_to is not None:
+            frame = frame[frame["seq"] <= up_to]
+        # Of several rows of one revision the last one counts: the others need not be read as records.
+        counted = fill_records(frame[~frame.duplicated(["account", "fill_id"], keep="last")], strategy)
         recomputed |= fold(counted)
         yield from _within(counted, recomputed)
     if running is not None:
