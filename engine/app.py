@@ -11,13 +11,16 @@ import logging
 import random
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.broker.client import IbBroker
+from engine.broker.flex_web import download_flex
 from engine.clock import SystemClock
 from engine.desk.alerts import Alerts, apprise_sender, gather
 from engine.errors import BrokerError, FillbookError
 from engine.monitor import LoopLag, health
+from engine.office.flex_timer import FlexTimer
 from engine.office.square import ages_of, square_of
 from engine.pipeline.remote import RemoteEvents
 from engine.pipeline.room import BookRoom
@@ -51,6 +54,7 @@ class Engine:
         gateway: The simulated gateway when this process runs one (rehearsal), else ``None``.
         strategy_manager: Owner of ``message_queue``; there after :meth:`start`.
         portfolio_manager: The books; there after :meth:`start`.
+        flex_timer: Fetches the day's statement; ``None`` unless it is switched on, and before :meth:`start`.
         remote: Takes events of strategies on other hosts; ``None`` without ``events_url``, and before :meth:`start`.
     """
 
@@ -64,6 +68,7 @@ class Engine:
         self.gateway: Any = None
         self.loop_lag = LoopLag()
         self.remote: RemoteEvents | None = None
+        self.flex_timer: FlexTimer | None = None
         self.room: BookRoom
         self._broker: IbBroker | AbsentBroker
         self._supervisor: asyncio.Task[None] | None = None
@@ -104,6 +109,10 @@ class Engine:
         )
         if self.settings.events_url:
             self.remote = RemoteEvents(self.settings.events_url, self.room.intake, self.clock)
+        if self.settings.flex_daily_at:
+            fetch = partial(download_flex, self.settings.flex_token, self.settings.flex_query_id)
+            take_in = self.portfolio_manager.import_flex
+            self.flex_timer = FlexTimer(self.settings.flex_daily_at, fetch, take_in, self.clock)
         urls = self.settings.alert_urls.split()
         self._alerts = Alerts(apprise_sender(urls) if urls else None, secrets=self.settings.secrets)
         self.room.keeper.on_requests = lambda _: self._ask_soon(loop)
@@ -158,6 +167,8 @@ class Engine:
                 self._own(group, "alerts", self._every(_ALERTS_EVERY_S, self._alert))
                 if self.remote is not None:
                     self._own(group, "events", self.remote.run())
+                if self.flex_timer is not None:
+                    self._own(group, "flex", self.flex_timer.run())
                 if isinstance(self._broker, IbBroker):
                     self._own(group, "broker", self._broker.run())
                     self._own(group, "executions", self._ask_again())

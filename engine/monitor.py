@@ -83,6 +83,8 @@ def problems(engine: Engine) -> list[str]:
         found.append(f"IB {state.state} since {state.since:%Y-%m-%d %H:%M:%S} UTC: {state.reason}")
     if engine.remote is not None and engine.remote.problem:
         found.append(engine.remote.problem)
+    if engine.flex_timer is not None and engine.flex_timer.problem:
+        found.append(engine.flex_timer.problem)
     if room.keeper.paused:
         found.append(
             f"the books are paused with {room.keeper.backlog} facts waiting in the journal: the store takes nothing"
@@ -138,5 +140,6 @@ def health(engine: Engine) -> dict[str, Any]:
         "tasks": engine.tasks(),
         "strategies": {name: s.state for name, s in engine.strategies().items()},
         "origin": room.origin,
+        "flex": engine.flex_timer.figures() if engine.flex_timer is not None else None,
         "events": engine.remote.figures() if engine.remote is not None else None,
     }

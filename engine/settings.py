@@ -64,6 +64,9 @@ class Settings:
     alert_urls: str = _setting("", "Apprise URLs, space separated; empty: no alerts leave this machine")  # type: ignore[assignment]
     flex_token: str = _setting("", "Flex web service token; empty: no download")  # type: ignore[assignment]
     flex_query_id: str = _setting("", "Flex query id for the download")  # type: ignore[assignment]
+    flex_daily_at: str = _setting(  # type: ignore[assignment]
+        "", "HH:MM in New York at which the day's statement is fetched and imported; empty: never by itself"
+    )
     demo: bool = _setting(True, "start the simulated gateway and demo strategies when no IB is configured")  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -97,6 +100,10 @@ class Settings:
             raise _refused("base_currency", self.base_currency, "three capital letters, or empty")
         if self.events_url and not self.events_url.startswith(("nats://", "tls://")):
             raise _refused("events_url", redact(self.events_url), "empty, or nats://HOST:PORT")
+        if self.flex_daily_at and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", self.flex_daily_at):
+            raise _refused("flex_daily_at", self.flex_daily_at, "HH:MM, or empty")
+        if self.flex_daily_at and not (self.flex_token and self.flex_query_id):
+            raise _refused("flex_daily_at", self.flex_daily_at, "empty unless flex_token and flex_query_id are set")
         if not self.data_dir:
             raise _refused("data_dir", "", "a folder")
         self.strategy_patterns()

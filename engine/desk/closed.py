@@ -33,7 +33,8 @@ class CloseLine(msgspec.Struct, frozen=True, kw_only=True):
         adjusted: Signed quantity that operators assigned. ``restated``: that became known only after earlier closes.
         closing_cost: Signed total cost of what is open, instrument currency, without commission.
         realized: Of these days, gross, instrument currency; restatements of earlier days included.
-        fees: Of these days, per currency, cost positive; only what is known.
+        fees: Of these days, per currency, cost positive; only what is known; late ones of earlier days included.
+        realized_restated, fees_restated: What of ``realized`` and ``fees`` belongs to days that had been closed before.
         unrealized: Instrument currency; 0 when flat, ``None`` without a mark.
         fx_rate: Base units per unit of ``currency``; ``None`` when unknown, then base figures are ``None`` too.
     """
@@ -69,6 +70,8 @@ class CloseLine(msgspec.Struct, frozen=True, kw_only=True):
     fx_at: datetime | None = None
     realized_base: Decimal | None = None
     unrealized_base: Decimal | None = None
+    realized_restated: Decimal = ZERO
+    fees_restated: dict[str, Decimal] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -82,6 +85,7 @@ class CloseLine(msgspec.Struct, frozen=True, kw_only=True):
             or self.realized_to_date
             or self.realized
             or self.fees_to_date
+            or self.fees
         )
 
 
@@ -148,8 +152,17 @@ _decoder: Final = msgspec.json.Decoder(DayClose)
 
 def sealed(close: DayClose) -> DayClose:
     """The close with its digest."""
-    bare = msgspec.structs.replace(close, digest="")
+    bare = msgspec.to_builtins(msgspec.structs.replace(close, digest=""))
+    for line in bare["lines"]:
+        # Nothing restated leaves no trace, so that closes of before there was this distinction keep their seal.
+        if close_is_plain(line):
+            del line["realized_restated"], line["fees_restated"]
     return msgspec.structs.replace(close, digest=hashlib.sha256(_encoder.encode(bare)).hexdigest())
+
+
+def close_is_plain(line: Mapping[str, Any]) -> bool:
+    """True for a line (as plain values) in which nothing of earlier days was restated."""
+    return not line["fees_restated"] and Decimal(line["realized_restated"]) == ZERO
 
 
 def verify_closes(closes: Iterable[DayClose]) -> list[str]:
@@ -271,7 +284,9 @@ _LINE_COLUMNS: Final = (
     "market_price",
     "realized",
     "unrealized",
+    "realized_restated",
     "fees",
+    "fees_restated",
     "fees_pending",
     "fx_rate",
     "realized_base",

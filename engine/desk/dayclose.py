@@ -202,11 +202,8 @@ def _line(
     realized = closing.realized_pnl if closing is not None else ZERO
     fees = dict(closing.fees) if closing is not None else {}
     day_realized = subtract(realized, opening.realized_to_date)
-    day_fees = {
-        currency: change
-        for currency in sorted({*fees, *opening.fees_to_date})
-        if (change := subtract(fees.get(currency, ZERO), opening.fees_to_date.get(currency, ZERO)))
-    }
+    day_fees = _change(fees, opening.fees_to_date)
+    earlier = dict(before.fees) if before is not None else {}
     rate = valued.fx_rate if valued is not None else None
     return CloseLine(
         strategy=key[0],
@@ -230,7 +227,9 @@ def _line(
         avg_cost=closing.avg_cost if closing is not None else None,
         realized=day_realized,
         realized_to_date=realized,
+        realized_restated=subtract(before.realized_pnl if before is not None else ZERO, opening.realized_to_date),
         fees=day_fees,
+        fees_restated=_change(earlier, opening.fees_to_date),
         fees_to_date=fees,
         fees_pending=closing.fees_pending if closing is not None else 0,
         market_price=valued.market_price if valued is not None else None,
@@ -241,6 +240,15 @@ def _line(
         realized_base=_in_base(day_realized, rate),
         unrealized_base=valued.unrealized_pnl_base if valued is not None else ZERO,
     )
+
+
+def _change(now: Mapping[str, Decimal], then: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """What fees changed by, per currency; what did not change is left out."""
+    return {
+        currency: change
+        for currency in sorted({*now, *then})
+        if (change := subtract(now.get(currency, ZERO), then.get(currency, ZERO)))
+    }
 
 
 def _in_base(amount: Decimal, rate: Decimal | None) -> Decimal | None:

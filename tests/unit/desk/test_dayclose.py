@@ -160,6 +160,33 @@ def test_what_became_known_after_a_close_is_restated_in_the_next_one_f17(house):
     assert line(friday).closing_quantity == 100
 
 
+def test_a_late_fee_and_a_late_correction_of_a_closed_day_are_restated_and_not_lost_r8(house):
+    friday, monday = day_start(FRIDAY) + timedelta(hours=15), day_start(MONDAY) + timedelta(hours=15)
+    house.trade("a.1.01", 100, 10, friday, fee=None)
+    house.trade("a.2.01", -100, 11, friday)
+    house.broker = {}
+    closed = house.close(FRIDAY, overrule_reason="the fee is late")
+    house.apply(Commission(received_at=monday, exec_id="a.1.01", amount=D("1.25"), currency="EUR"))
+    house.trade("a.2.02", -100, "11.5", friday, fee=None)  # known only from now: a correction of Friday's sale
+    house.trade("a.3.01", 10, 10, monday, fee="0.5")
+    house.broker = {1: D(10)}
+    (line,) = house.close(MONDAY, previous=closed).lines
+    assert (line.fees, line.fees_restated) == ({"EUR": D("1.25"), "USD": D("0.5")}, {"EUR": D("1.25")})
+    assert (line.realized, line.realized_restated) == (50, 50)
+    (row,) = csv.DictReader(io.StringIO(to_csv(house.close(MONDAY, previous=closed))))
+    assert (row["fees_restated"], row["realized_restated"]) == ("1.25 EUR", "50.0")
+
+
+def test_a_close_without_restatements_has_the_seal_it_always_had(house):
+    house.trade("a.1.01", 100, 10, day_start(FRIDAY) + timedelta(hours=15))
+    house.broker = {1: D(100)}
+    close = house.close(FRIDAY)
+    text = msgspec.json.encode(close).decode()
+    former = text.replace(',"realized_restated":"0","fees_restated":{}', "")
+    assert former != text
+    assert verify_closes(read_closes([former])) == []
+
+
 def test_assignments_are_adjustments_and_not_trades(house):
     when = ny(FRIDAY, 12)
     entry = AssignmentMade(
