@@ -51,7 +51,7 @@ class Fees:
             return
         known = execution.commission
         same = known is not None and known == report.amount and execution.commission_currency == report.currency
-        if same and execution.ib_realized_pnl == report.ib_realized_pnl:
+        if same and report.ib_realized_pnl in {None, execution.ib_realized_pnl}:
             execution.fee_revision = revision
             return
         execution.ib_realized_pnl = report.ib_realized_pnl

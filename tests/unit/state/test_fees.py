@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.state.kit import AAPL, Desk, at
+from tests.unit.state.kit import AAPL, Desk, at, dec
 
 
 def test_a_fee_joins_by_execution_id_in_any_order():
@@ -177,3 +177,13 @@ def test_a_shared_fee_object_that_changes_later_changes_nothing_here():
     first = desk.ledger.fill("DU1", "x")
     desk.fee("x.01", 1)
     assert first.commission is None
+
+
+def test_the_same_fee_through_a_library_does_not_forget_ibs_own_figure_f37_r28():
+    desk = Desk()
+    desk.fill("a.b.01", 10, 5, strategy="ALPHA")
+    desk.fee("a.b.01", 1, ib_realized_pnl=dec(0))
+    assert not desk.fee("a.b.01", 1)
+    assert desk.ledger.fill("DU1", "a.b").ib_realized_pnl == 0
+    desk.fee("a.b.01", 1, ib_realized_pnl=dec("12.5"))
+    assert desk.ledger.fill("DU1", "a.b").ib_realized_pnl == dec("12.5")
