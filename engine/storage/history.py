@@ -226,8 +226,12 @@ class History:
     def close(self) -> None:
         """Let go of the file; what was put since the last flush is forgotten."""
         with self._lock:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            try:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._keys.keep()
+            except sqlite3.Error as error:
+                log.warning("%s: the filter is not kept, the next start makes it anew: %s", self.path, error)
             self._db.close()
 
     def size(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS chunks (place INTEGER, first INTEGER, size INTEGER, keys BLOB, numbers BLOB);
 CREATE INDEX IF NOT EXISTS firsts ON chunks (place, first);
+CREATE TABLE IF NOT EXISTS filter (sizes TEXT, bits INTEGER, blob BLOB);
 """
 
 Run = tuple["np.ndarray[Any, np.dtype[np.int64]]", "np.ndarray[Any, np.dtype[np.uint32]]"]
@@ -43,7 +44,16 @@ class Keys:
         self._bits = _SMALLEST
         self._filter = bytearray(1 << (self._bits - 3))
         self.sizes = [int(n) for (n,) in db.execute("SELECT sum(size) FROM chunks GROUP BY place ORDER BY place")]
-        self._remember(self._all())
+        kept = db.execute("SELECT bits, blob FROM filter WHERE sizes = ?", (repr(self.sizes),)).fetchone()
+        if kept is not None:
+            self._bits, self._filter = int(kept[0]), bytearray(kept[1])
+        else:
+            self._remember(self._all())
+
+    def keep(self) -> None:
+        """Store the filter as well, so that the next start need not make it; it counts only while the runs are these."""
+        self._db.execute("DELETE FROM filter")
+        self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", (repr(self.sizes), self._bits, bytes(self._filter)))
 
     def add(self, key: int, number: int) -> None:
         """Note that a block holds a key."""

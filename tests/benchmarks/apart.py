@@ -20,6 +20,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import arcticdb  # noqa: F401
+
 import engine.app  # noqa: F401 - what a running engine has imported
 from engine.core.events import AnyFact, OrderUpdate
 from engine.office.verify import Verifier
