@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -296,6 +297,47 @@ def test_exact_text_stands_only_where_a_float_cannot_carry_the_value():
     columns, _ = fill_columns([record(), record(realized_pnl=Decimal("12345678901234567.89"))])
     assert columns["exact"][0] == ""
     assert json.loads(columns["exact"][1]) == {"realized_pnl": "12345678901234567.89"}
+
+
+def test_what_contract_details_said_of_a_magnifier_takes_no_text_in_a_row_and_old_rows_that_have_it_read_alike():
+    told = record(magnifier=1)
+    frame = stored(FILLS, *fill_columns([told]))
+    assert frame["exact"].iloc[0] == ""
+    assert fill_records(frame, "ALPHA") == [told]
+    frame["exact"] = json.dumps({"magnifiers": [1, None]})
+    assert fill_records(frame, "ALPHA") == [told]
+
+
+def test_an_assignments_leg_keeps_the_magnifier_of_its_instrument():
+    pence = record(magnifier=100)
+    leg = msgspec.structs.replace(pence.fill, source="assignment")
+    leg = msgspec.structs.replace(leg, instrument=msgspec.structs.replace(leg.instrument, price_magnifier=100))
+    for kept in (pence, msgspec.structs.replace(pence, fill=leg)):
+        assert fill_records(stored(FILLS, *fill_columns([kept])), "ALPHA") == [kept]
+
+
+def test_a_trading_class_is_read_from_its_column_and_from_where_older_rows_have_it():
+    made = Instrument(con_id=1, symbol="ES", sec_type="FUT", currency="USD", trading_class="ES")
+    update = OrderUpdate(
+        received_at=T0, account="DU1", perm_id=7, instrument=made, status="Submitted", strategy="ALPHA"
+    )
+    kept = OrderRecord(
+        seq=3,
+        recorded_at=T0,
+        strategy="ALPHA",
+        order_key="PDU1:7",
+        update=update,
+        status="Submitted",
+        filled=None,
+        remaining=None,
+        avg_fill_price=None,
+    )
+    frame = stored(ORDERS, *order_columns([kept]))
+    assert (frame["trading_class"].iloc[0], frame["exact"].iloc[0]) == ("ES", "")
+    read = order_records(frame, "ALPHA")
+    frame["trading_class"], frame["exact"] = "", json.dumps({"trading_class": "ES"})
+    assert read == order_records(frame, "ALPHA")
+    assert read[0].update == update
 
 
 def test_a_position_row_keeps_fees_and_cash_of_every_currency():
