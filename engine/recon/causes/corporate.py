@@ -6,9 +6,12 @@ or the cost went along: in total, or as what the old holding was worth. A merger
 that went along to within one per cent makes up for that. A plain ratio alone is a coincidence one can buy: it scores
 low, and below the external trade where the broker's cost speaks against it.
 
-When strategies traded between the split and our first look, the quantities are in no plain ratio any more. No trade
-leaves the total cost where it was while the quantity changes; so then the latest executions are set aside, one by one,
-until a plain ratio shows.
+When strategies traded between the split and our look, the quantities are in no plain ratio any more. No trade leaves
+the total cost where it was while the quantity changes, and none moves the price by a plain ratio; so then the latest
+executions are set aside, one by one, until a plain ratio shows.
+
+A merger may also add to a holding of the new instrument. What came is then the difference, at what the broker's total
+cost exceeds that of the books; it must be what the old holding cost, to one per cent.
 
 The holding of every strategy migrates by the ratio, at its own cost: legs out at the strategy's average cost a, in at
 a / r, so that nothing is realized and open cost is carried. What the ratio leaves beyond what the broker holds is paid
@@ -61,10 +64,10 @@ def causes(evidence: Evidence) -> Iterator[Cause]:
     for other in evidence.beside:
         if other.instrument is None or other.instrument.sec_type not in _STOCKS:
             continue
-        if _vanished(here) and _appeared(other):
-            yield from _migration(here, other, seen_from_old=True)
-        elif _vanished(other) and _appeared(here):
-            yield from _migration(other, here, seen_from_old=False)
+        if _vanished(here) and (new := _what_came(here, other)) is not None:
+            yield from _migration(here, new, seen_from_old=True)
+        elif _vanished(other) and (new := _what_came(other, here)) is not None:
+            yield from _migration(other, new, seen_from_old=False)
 
 
 def plain_ratio(before: Decimal, after: Decimal) -> Fraction | None:
@@ -100,8 +103,11 @@ def _same(evidence: Evidence) -> Iterator[Cause]:
     ratio = plain_ratio(here.books_quantity, here.broker_quantity)
     ours, theirs = here.unit_cost, here.broker_unit_cost
     fits = ratio is not None and (_inverse(ours, theirs, ratio) or _inverse(here.last_price, here.mark, ratio))
+    if not fits and (jump := _jump(evidence)) is not None:
+        yield _before_trades(evidence, *jump, "the price moved against it")
+        return
     if not fits and _cost_stayed(here):
-        yield _before_trades(evidence)
+        yield _before_trades(evidence, *_plainest(evidence), "the total cost stayed")
         return
     if ratio is None:
         return
@@ -129,32 +135,57 @@ def _cost_stayed(here: Side) -> bool:
     return abs(after - before) <= min(_SAME_COST * abs(before), _UNPAID * abs(ours * here.difference))
 
 
-def _before_trades(evidence: Evidence) -> Cause:
-    """A split that the latest executions followed; at whatever ratio where setting them aside shows no plain one."""
-    here = evidence.here
-    ratio, later = Fraction(here.broker_quantity) / Fraction(here.books_quantity), 0
-    plain: Fraction | None = None
-    traded = ZERO
-    fills = [r for r in evidence.fills if r.state == "active"]
-    for count, record in enumerate(fills[: -_SET_ASIDE - 1 : -1], start=1):
+def _set_aside(evidence: Evidence) -> Iterator[tuple[Fraction, int]]:
+    """Plain ratios that show when so many of the latest executions are set aside, fewest first."""
+    here, traded = evidence.here, ZERO
+    for count, record in enumerate(_active(evidence)[: -_SET_ASIDE - 1 : -1], start=1):
         traded += record.quantity
         found = plain_ratio(here.books_quantity - traded, here.broker_quantity - traded)
-        if found is not None and (plain is None or _length(found) < _length(plain)):
-            plain, later = found, count
-    after = fills[-later:] if later else []
-    then = _without(here, after)
-    word = _words(plain or ratio)
+        if found is not None:
+            yield found, count
+
+
+def _active(evidence: Evidence) -> list[FillRecord]:
+    return [r for r in evidence.fills if r.state == "active"]
+
+
+def _jump(evidence: Evidence) -> tuple[Fraction, int] | None:
+    """The ratio by which the price moved between two executions while it shows in the quantities before the later."""
+    fills = _active(evidence)
+    jumps = {
+        later
+        for later in range(1, min(len(fills) - 1, _SET_ASIDE) + 1)
+        if not _inverse(fills[-later - 1].unit_price, fills[-later].unit_price, Fraction(1))
+    }
+    if not jumps:
+        return None  # most often; the quantities need not be looked at
+    for ratio, later in _set_aside(evidence):
+        if later in jumps and _inverse(fills[-later - 1].unit_price, fills[-later].unit_price, ratio):
+            return ratio, later
+    return None
+
+
+def _plainest(evidence: Evidence) -> tuple[Fraction | None, int]:
+    return min(_set_aside(evidence), key=lambda found: _length(found[0]), default=(None, 0))
+
+
+def _before_trades(evidence: Evidence, plain: Fraction | None, later: int, proof: str) -> Cause:
+    """A split that the latest executions followed; at whatever ratio where setting them aside shows no plain one."""
+    here = evidence.here
+    ratio = Fraction(here.broker_quantity) / Fraction(here.books_quantity) if plain is None else plain
+    then = _without(here, _active(evidence)[-later:] if later else [])
+    word = _words(ratio)
     return Cause(
         kind="split",
         title=f"Split {word}" + (f" before the latest {later} executions" if later else ""),
         quantity=evidence.found.difference,
         arithmetic=f"{then.books_quantity:f} x {word} = {then.broker_quantity:f}"
         + (f", and {here.books_quantity - then.books_quantity:+f} traded since" if later else "")
-        + "; the total cost stayed",
+        + f"; {proof}",
         evidence=(here.break_id, f"ratio {word}"),
         score=ARITHMETIC + 5 if plain is None else CORROBORATED,
         provisional=True,
-        proposal=_conversion(then, then, plain or ratio),
+        proposal=_conversion(then, then, ratio),
     )
 
 
@@ -185,8 +216,24 @@ def _vanished(side: Side) -> bool:
     return bool(side.books_quantity) and not side.broker_quantity
 
 
-def _appeared(side: Side) -> bool:
-    return not side.books_quantity and bool(side.broker_quantity)
+def _what_came(old: Side, new: Side) -> Side | None:
+    """What the broker has of the new instrument beyond the books: all of it, or what was added to a holding.
+
+    Added to a holding it must bring the old one's cost, or nothing tells it from a purchase.
+    """
+    if not new.books_quantity:
+        return new if new.broker_quantity else None
+    if new.books_quantity * new.difference <= 0 or new.broker_avg_cost is None:
+        return None
+    held = sum((b.open_cost for b in new.books), ZERO)
+    came = msgspec.structs.replace(
+        new,
+        books=(),
+        books_quantity=ZERO,
+        broker_quantity=new.difference,
+        broker_avg_cost=(new.broker_avg_cost * new.broker_quantity - held) / new.difference,
+    )
+    return came if _any_ratio(old, came) is not None else None
 
 
 def _migration(old: Side, new: Side, *, seen_from_old: bool) -> Iterator[Cause]:

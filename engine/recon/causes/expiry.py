@@ -1,7 +1,8 @@
 """Options and futures that ended without an execution (F96, F97, F101, F102, F112, R43).
 
 What ceased is ``-difference`` contracts ``c`` (signed as they were held). An exercise or assignment delivers
-``c * multiplier`` of the underlying for a call, ``-c * multiplier`` for a put, at the strike. Worked example: short one
+``c * multiplier`` of the underlying for a call, ``-c * multiplier`` for a put, at the strike; an option on a future
+delivers one future, whose own multiplier it shares (F101). Worked example: short one
 100-share call, assigned: ``c = -1``, so the stock changes by -100 at the strike. When the stock differs by exactly
 that, the two differences have one cause, and each names the other.
 """
@@ -62,7 +63,8 @@ def has_expired(instrument: Instrument, now: datetime) -> bool:
 
 def delivered(option: Instrument, ceased: Decimal) -> Decimal:
     """Change of the underlying when ``ceased`` contracts (signed as held) are exercised or assigned."""
-    return ceased * option.multiplier * (1 if option.right.upper().startswith("C") else -1)
+    size = Decimal(1) if option.sec_type == "FOP" else option.multiplier
+    return ceased * size * (1 if option.right.upper().startswith("C") else -1)
 
 
 def delivers(option: Instrument, underlying: Instrument | None) -> bool:
@@ -223,7 +225,7 @@ def _underlying_side(evidence: Evidence, underlying: Instrument) -> Iterator[Cau
             kind=kind,
             title=f"Delivery of {underlying.symbol} at the strike of {option.local_symbol or option.symbol}",
             quantity=part,
-            arithmetic=f"{-side.difference:+f} x {option.multiplier:f} at strike {_strike(option)} = {part:+f}",
+            arithmetic=f"{-side.difference:+f} contracts at strike {_strike(option)} deliver {part:+f}",
             evidence=(side.break_id,),
             score=CORROBORATED if exact else ARITHMETIC,
             provisional=True,

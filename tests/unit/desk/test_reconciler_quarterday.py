@@ -1,4 +1,10 @@
-"""A third set of planted events, to measure the rules after two earlier sets had been used to mend them."""
+"""A third set of planted events, to measure the rules after two earlier sets had been used to mend them.
+
+The set was committed before it was played for the first time. First play: 37 of 40 told rightly, all 60 breaks there,
+no other one. All three misses were the rules' and none the stories': an option on a future delivered as many futures as
+its multiplier says, a split was not seen behind a later trade where one strategy was long and another short, nor a merger
+into a share that was held already. The rules were mended in general since, no story was.
+"""
 
 from __future__ import annotations
 
