@@ -84,25 +84,23 @@ class Hub:
         self._now.set()
 
     def timelines(self, stamps: Mapping[str, object]) -> dict[str, pd.DataFrame]:
-        """Status rows of orders, read again only where the stamp differs, all at once; shared by all sessions.
+        """Status rows of orders, read again only where the stamp differs, all at once; for any thread, for all sessions.
 
         Args:
             stamps: Order key -> anything that changes when the order does.
         """
-        missing = [key for key, stamp in stamps.items() if self._timelines.get(key, (None,))[0] != stamp]
         if len(self._timelines) > MOST_TIMELINES:
             self._timelines.clear()
-            missing = list(stamps)
+        known = {key: self._timelines.get(key) for key in stamps}  # several pages ask at once, from threads
+        found = {key: kept[1] for key, kept in known.items() if kept is not None and kept[0] == stamps[key]}
+        missing = [key for key in stamps if key not in found]
         if missing:
             rows = self.engine.portfolio_manager.timelines(missing)
-            found = rows.groupby("order_key", sort=False).indices
+            places = rows.groupby("order_key", sort=False).indices
             for key in missing:
-                self._timelines[key] = (stamps[key], rows.iloc[found.get(key, [])])
-        return {key: self._timelines[key][1] for key in stamps}
-
-    def timeline(self, order_key: str, stamp: object) -> pd.DataFrame:
-        """Status rows of one order, see :meth:`timelines`."""
-        return self.timelines({order_key: stamp})[order_key]
+                found[key] = rows.iloc[places.get(key, [])]
+                self._timelines[key] = (stamps[key], found[key])
+        return found
 
     def earnings(self, picture: Picture, account: str = "") -> tuple[Curves, dict[str, float]]:
         """Equity curves and today's P&L per strategy; summed up once for all sessions.

@@ -189,7 +189,8 @@ class Orders(Screen):
         if fresh:
             self.grid.offer(self._orders(picture))
         moving = picture.at.replace(microsecond=0) if picture.live else past
-        if fresh or self.changed("bars", moving.second // 2 if moving else 0):
+        # Once a second: a drawing of many orders is what costs a browser most on this screen.
+        if self.changed("bars", moving, state.strategy, state.account, self.open_only.value, self.many.value):
             self._bars_of = (self._orders(picture).head(self.many.value), picture)
             if not self._drawing:
                 self.fetch(self._load_bars)
@@ -284,12 +285,10 @@ class Orders(Screen):
 
 def bar_columns(hub: Any, shown: pd.DataFrame, picture: Picture) -> dict[str, list[Any]]:
     """Columns of the timeline's source; reads each order's states from the engine, so it may take a while."""
-    stories = {}
-    for row in frames.rows_of(shown):
-        key = row["order_key"]
-        stories[key] = hub.timeline(key, (row["status"], row["timestamp"], row["filled"]))
-        if not picture.live:
-            stories[key] = known_by(stories[key], picture.at)
+    rows = frames.rows_of(shown)
+    stories = hub.timelines({row["order_key"]: (row["status"], row["timestamp"], row["filled"]) for row in rows})
+    if not picture.live:
+        stories = {key: known_by(story, picture.at) for key, story in stories.items()}
     data = order_bars.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
     data["colour"] = [theme.status_colour(status) for status in data["status"]]
     data["shade"] = data["colour"]

@@ -1,7 +1,8 @@
 """Measure, print one table, write benchmarks.json: ``python -m tests.benchmarks [--quick] [--rounds N] [--only AB]``.
 
 Every figure is the median of several rounds with its range; what is compared is measured in the same run, alternating.
-``--only`` takes the letters of the figures wanted. ``--quick`` is a smoke: everything once, on little data.
+``--only`` takes the letters of the figures wanted, ``--dashboard`` those of the pages (K to N). ``--quick`` is a smoke:
+everything once, on little data.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks import books, history, lag, pipeline, reconcile
+from tests.benchmarks import books, dashboard, history, lag, pipeline, reconcile
 from tests.benchmarks.kit import Figure, as_json
 
 
@@ -27,6 +28,8 @@ class Scale(NamedTuple):
         rounds: Of every figure; ``few`` of those that take minutes.
         fills: Of a burst; ``history`` of those that are stored before; ``paced`` of those at an even rate.
         instruments: In each of 20 accounts.
+        seconds: That the dashboard is under load.
+        sessions: Of the dashboard, opened and closed.
     """
 
     rounds: int
@@ -36,10 +39,22 @@ class Scale(NamedTuple):
     paced: int
     burst: int
     instruments: int
+    seconds: int
+    sessions: int
 
 
-FULL = Scale(rounds=5, few=3, fills=20_000, history=1_000_000, paced=4_000, burst=100_000, instruments=5_000)
-QUICK = Scale(rounds=1, few=1, fills=300, history=1_000, paced=100, burst=300, instruments=50)
+FULL = Scale(
+    rounds=5,
+    few=3,
+    fills=20_000,
+    history=1_000_000,
+    paced=4_000,
+    burst=100_000,
+    instruments=5_000,
+    seconds=60,
+    sessions=200,
+)
+QUICK = Scale(rounds=1, few=1, fills=300, history=1_000, paced=100, burst=300, instruments=50, seconds=6, sessions=4)
 
 GROUPS: dict[str, Callable[[Scale], list[Figure]]] = {
     "A": lambda s: pipeline.end_to_end(s.fills, s.rounds),
@@ -54,11 +69,21 @@ GROUPS: dict[str, Callable[[Scale], list[Figure]]] = {
 }
 """Letters of the figures -> what measures them; each function's docstring says how."""
 
+PAGES: dict[str, Callable[[Scale], list[Figure]]] = {
+    "K": lambda s: dashboard.fill_to_pixel(seconds=s.seconds // 2),
+    "L": lambda s: dashboard.usability(seconds=s.seconds),
+    "M": lambda s: dashboard.first_paint(s.history),
+    "N": lambda s: dashboard.sessions(s.sessions),
+}
+"""The same of the dashboard, in a real Chromium; measured when their letters or ``--dashboard`` ask for them."""
+
 
 def measure(scale: Scale, only: str = "") -> list[Figure]:
     """Every figure that is wanted, in order."""
     figures: list[Figure] = []
-    for letters, act in GROUPS.items():
+    for letters, act in (GROUPS | PAGES).items():
+        if letters in PAGES and not only:
+            continue
         if only and not set(letters) & set(only.upper()):
             continue
         started = time.perf_counter()
@@ -84,6 +109,7 @@ def main() -> None:
     parser.add_argument("--fills", type=int)
     parser.add_argument("--history", type=int)
     parser.add_argument("--only", default="", metavar="LETTERS")
+    parser.add_argument("--dashboard", action="store_const", const="".join(PAGES), dest="only", help="K, L, M and N")
     parser.add_argument("--out", type=Path, default=Path("benchmarks.json"))
     asked = parser.parse_args()
     scale = QUICK if asked.quick else FULL

@@ -100,7 +100,7 @@ def test_timelines_of_orders_are_read_once_for_all_pages_and_all_at_once(engine)
     assert set(found[second]["order_key"]) == {second}
     hub.timelines({first: "stamp", second: "later"})
     assert calls == [[first, second], [second]]
-    assert len(hub.timeline("unknown", "stamp")) == 0
+    assert len(hub.timelines({"unknown": "stamp"})["unknown"]) == 0
 
 
 async def test_a_change_is_shown_sooner_than_the_slow_tick(engine):
