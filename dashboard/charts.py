@@ -66,6 +66,7 @@ def equity_chart() -> tuple[Any, ColumnDataSource]:
         )
     )
     plot.yaxis.formatter.use_scientific = False
+    plot.xaxis.ticker.desired_num_ticks = 4
     return plot, drawn.data_source
 
 
@@ -84,16 +85,27 @@ def equity_columns(curves: Curves, total: tuple[list[datetime], list[float]] | N
     }
 
 
-def total_curve(curves: Curves) -> tuple[list[datetime], list[float]] | None:
-    """The sum over the strategies, from the moment of which all of them are known; ``None`` when that never was."""
+def total_curve(curves: Curves, equity: pd.DataFrame) -> tuple[list[datetime], list[float]] | None:
+    """The sum over the strategies, where all of them are known; ``None`` when that never was.
+
+    Args:
+        curves: The known values.
+        equity: The samples they were made from. Before its first sample a strategy had no book and adds nothing; from
+            then until its first known value the total is unknown.
+    """
     if not curves:
         return None
-    lines = [pd.Series(values, index=pd.DatetimeIndex(times)) for times, values in curves.values()]
-    lines = [line[~line.index.duplicated(keep="last")] for line in lines]
-    together = pd.concat(lines, axis=1).sort_index().ffill().dropna()
-    if together.empty:
+    firsts = pd.to_datetime(equity["timestamp"], utc=True).groupby(equity["strategy"].astype(str)).min()
+    began = {str(name): moment for name, moment in firsts.items()}
+    lines = {name: pd.Series(values, index=pd.DatetimeIndex(times)) for name, (times, values) in curves.items()}
+    lines = {name: line[~line.index.duplicated(keep="last")] for name, line in lines.items()}
+    together = pd.concat(lines, axis=1).sort_index().ffill()
+    for name in lines:
+        if name in began:
+            together.loc[together.index < began[name], name] = 0.0
+    summed = together.dropna().sum(axis=1)
+    if summed.empty:
         return None
-    summed = together.sum(axis=1)
     return [moment.to_pydatetime() for moment in summed.index], [float(value) for value in summed]
 
 

@@ -70,7 +70,7 @@ class Orders(Screen):
                 "message": Column("Message", width=220),
             },
             empty="No order yet",
-            page_size=12,
+            page_size=8,
             selectable=1,
             on_select=self._picked,
             key=("order_key",),

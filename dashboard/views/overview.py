@@ -141,7 +141,8 @@ class Overview(Screen):
             self.attention.object = _attention(picture)
         if self.changed("equity", picture.stamp("equity"), account):
             with pn.io.hold():
-                self.source.data = charts.equity_columns(curves, charts.total_curve(curves))
+                sampled = frames.chosen(picture.table("equity"), account=account)
+                self.source.data = charts.equity_columns(curves, charts.total_curve(curves, sampled))
                 if curves:
                     charts.fit_ranges(self.figure, self.source.data)
             self.curve.visible, self.no_curve.visible = bool(curves), not curves

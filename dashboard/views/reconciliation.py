@@ -77,6 +77,7 @@ class Reconciliation(Screen):
         self.note_row = pn.FlexBox(
             self.owner, self.note, self.save, align_items="center", gap="10px", visible=self.desk.may_act
         )
+        self.reading = progress()
         self.history = pn.pane.Bokeh(None, sizing_mode="stretch_width", visible=False)
         self.changes = Grid(
             "Recorded changes of the chosen break",
@@ -93,7 +94,7 @@ class Reconciliation(Screen):
         )
         self.evidence_box = side_by_side(
             section("Causes and evidence", self.evidence, self.note_row),
-            section("History of the residual", self.history, self.changes),
+            section("History of the residual", self.reading, self.history, self.changes),
         )
         self.evidence_box.visible = False
         self.runs = Grid(
@@ -186,6 +187,7 @@ class Reconciliation(Screen):
         words = evidence(row, self.desk.books.causes(row["break_id"]) if live else None)
         if words != self.evidence.object:
             self.evidence.object = words
+            self.reading.visible = True
             self.fetch(self._remember)
 
     async def _remember(self) -> None:
@@ -194,7 +196,10 @@ class Reconciliation(Screen):
         if len(rows) != 1:
             return
         name = rows.iloc[0]["break_id"]
-        stored = await asyncio.to_thread(self.desk.books.breaks, history_of=name)
+        try:
+            stored = await asyncio.to_thread(self.desk.books.breaks, history_of=name)
+        finally:
+            self.reading.visible = False
         told = history_table(stored)
         if not told.empty and len(self.grid.selected) == 1 and self.grid.selected.iloc[0]["break_id"] == name:
             moment = self.state.moment or datetime.now(UTC)

@@ -14,10 +14,10 @@ from serving import ARGUMENTS, ROOT, Server, chromium_path, painted
 PICTURES = ROOT / "dashboard" / "pictures"
 TRADED_S = 40
 SHOTS = (
-    ("overview", "overview", False),
-    ("overview-dark", "overview", True),
-    ("orders", "orders", False),
-    ("reconciliation", "reconciliation", False),
+    ("overview", "overview", False, 800),
+    ("overview-dark", "overview", True, 800),
+    ("orders", "orders", False, 1000),
+    ("reconciliation", "reconciliation", False, 1000),
 )
 
 
@@ -36,15 +36,16 @@ def main():
                 browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
                 time.sleep(TRADED_S)
                 residual(browser, server.url)
-                for name, view, dark in SHOTS:
-                    page = browser.new_page(viewport={"width": 1280, "height": 800})
+                for name, view, dark, height in SHOTS:
+                    page = browser.new_page(viewport={"width": 1280, "height": height})
                     page.goto(f"{server.url}?view={view}{'&theme=dark' if dark else ''}")
                     painted(page)
                     page.wait_for_timeout(2500)
                     if view == "reconciliation":
                         page.get_by_role("row").filter(has_text="IBM").first.get_by_role("checkbox").click()
-                        page.get_by_text("Causes and evidence").wait_for()
-                        page.wait_for_timeout(800)
+                        changes = page.get_by_role("grid", name="Recorded changes of the chosen break")
+                        changes.get_by_role("gridcell", name="explained").first.wait_for()
+                        page.wait_for_timeout(1500)
                     page.screenshot(path=PICTURES / f"{name}.png")
                     page.close()
                     print(PICTURES / f"{name}.png")

@@ -67,11 +67,13 @@ def test_each_account_has_its_strategies_and_its_total():
     assert per_account(pd.DataFrame()).empty
 
 
-def test_the_total_begins_where_every_strategy_is_known():
-    curves = {"A": ([NOW, NOW + timedelta(seconds=5)], [1.0, 2.0]), "B": ([NOW + timedelta(seconds=5)], [10.0])}
-    assert charts.total_curve(curves) == ([NOW + timedelta(seconds=5)], [12.0])
-    assert charts.total_curve({}) is None
-    columns = charts.equity_columns(curves, charts.total_curve(curves))
+def test_the_total_leaves_out_who_had_no_book_yet_and_is_unknown_while_one_is():
+    second, third = NOW + timedelta(seconds=5), NOW + timedelta(seconds=10)
+    curves = {"A": ([NOW, second, third], [1.0, 2.0, 3.0]), "B": ([third], [10.0])}
+    sampled = pd.DataFrame({"strategy": ["A", "A", "A", "B", "B"], "timestamp": [NOW, second, third, second, third]})
+    assert charts.total_curve(curves, sampled) == ([NOW, third], [1.0, 13.0])
+    assert charts.total_curve({}, sampled) is None
+    columns = charts.equity_columns(curves, charts.total_curve(curves, sampled))
     assert columns["strategy"] == ["A", "B", "Total"]
     assert columns["xs"][0][0] == NOW.replace(tzinfo=None)
 
