@@ -134,8 +134,6 @@ class PortfolioManager:
         if self._home.is_running():
             self._home.call_soon_threadsafe(self.reconciler.run_behind, "after an act")
 
-    # ---------------------------------------------------------------------------------------------------- intake
-
     async def process_fill(self, strategy: str, trade: object, fill: object) -> None:
         """Book one fill; returns when it is durable and in the books. From any loop; unreadable ones go to quarantine."""
         await self._accept({"type": "fill", "strategy": strategy, "trade": trade, "fill": fill}, "process_fill")
@@ -266,6 +264,8 @@ class PortfolioManager:
         """
         self.access.check("reconcile", operator)
         await self._here(self.reconciler.run("asked for" if operator is None else f"asked for by {operator}"))
+        if await self._here(self.desk.apply_rules()):
+            await self._here(self.reconciler.run("after a rule"))
         return self.portfolio()
 
     def suggest_owners(self, account: str, con_id: int) -> list[dict[str, Any]]:
@@ -341,9 +341,9 @@ class PortfolioManager:
         await self.back_office.note(break_id, owner, note, operator)
 
     async def set_rule(self, *, operator: str, **rule: Any) -> str:
-        """Switch a rule on or off, and let it act at once; returns its id."""
+        """Try a rule on history, switch it on or off, and let it act at once; returns its id."""
         self.access.check("rule", operator, repr(rule))
-        rule_id = await self.back_office.set_rule(operator, **rule)
+        rule_id = await self.back_office.set_rule(operator, self.desk, **rule)
         await self._here(self.desk.apply_rules())
         return rule_id
 

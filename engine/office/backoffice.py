@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.broker.flex import read_flex
 from engine.broker.translate import facts_from_raw
-from engine.core.events import BreakNoted, QuarantineClosed, RuleSet
+from engine.core.events import Audited, BreakNoted, QuarantineClosed, RuleSet
 from engine.core.snapshot import Confirmed
 from engine.desk.closed import close_columns, close_summaries, latest_closes, read_closes, to_csv, to_html
 from engine.desk.dayclose import broker_at, close_day, day_start
@@ -139,11 +139,19 @@ class BackOffice:
             )
         )
 
-    async def set_rule(self, operator: str, **rule: Any) -> str:
-        """Switch a rule on or off; returns its id."""
+    async def set_rule(self, operator: str, desk: AssignmentDesk, **rule: Any) -> str:
+        """Switch a rule on or off; returns its id. One that is switched on is tried on history first, on record."""
         made = self._rule(operator, **rule)
         if not made.reason.strip():
             raise BadRequest("a rule needs a reason")
+        if made.enabled:
+            trials = await asyncio.to_thread(desk.try_rule, made)
+            others = sum(not (t.agrees or t.acts) for t in trials)
+            told = (
+                f"{made.rule_id} matches {len(trials)} executions of the past: {sum(t.acts for t in trials)} wait in"
+                f" UNASSIGNED, {others} belong to others than {made.strategy}"
+            )
+            await self._submit(Audited(user=operator, act="rule tried", detail=told, received_at=self._now()))
         await self._submit(made)
         return made.rule_id
 
