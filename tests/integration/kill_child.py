@@ -146,6 +146,7 @@ async def dies_unwritten(folder: Path, port: int) -> None:
             if message["type"] != "fill":
                 put(message)
                 return
+            queue.join()  # what was put before is on disk, however slow the machine is
             file.append = append_or_die
             armed.set()
             put(message)
