@@ -17,6 +17,7 @@ from engine.storage.keys import SCHEMA, Keys
 from tests.benchmarks.apart import facts, feed
 from tests.benchmarks.kit import assert_exact, expected
 
+DEADLINE_S = 60.0
 EVERYTHING = Keep(executions=0, lines=0, smallest=1, orders=0)
 
 
@@ -156,7 +157,7 @@ def test_books_continue_over_starts_with_all_of_their_past_put_away(tmp_path, sm
     for turn in range(3):
         room = fed(tmp_path, turn * 200, 200)
         assert_exact(room, 0, (turn + 1) * 200)
-        room.close()
+        room.close(DEADLINE_S)
     room = room_at(tmp_path)
     assert (room.origin, room.notes) == ("checkpoint", ())
     assert room.ledger.in_memory == 0
@@ -169,15 +170,15 @@ def test_books_continue_over_starts_with_all_of_their_past_put_away(tmp_path, sm
     assert room.keeper.wait_applied(room.journal.head, 60)
     assert room.ledger.chain_of("DU1", late)[-1].commission_currency == "EUR"
     room.ledger.check()
-    room.close()
+    room.close(DEADLINE_S)
 
 
 @pytest.mark.parametrize("damage", ["gone", "rubble", "older"])
 def test_without_its_archive_a_checkpoint_is_not_believed_and_the_books_come_from_arcticdb(tmp_path, small, damage):
-    fed(tmp_path, 0, 300).close()
+    fed(tmp_path, 0, 300).close(DEADLINE_S)
     path = tmp_path / "history.sqlite"
     before = path.read_bytes()
-    fed(tmp_path, 300, 100).close()
+    fed(tmp_path, 300, 100).close(DEADLINE_S)
     if damage == "gone":
         path.unlink()
     else:
@@ -187,15 +188,15 @@ def test_without_its_archive_a_checkpoint_is_not_believed_and_the_books_come_fro
     assert any("checkpoint" in note for note in room.notes)
     assert_exact(room, 0, 400)
     feed(room, 400, 50)
-    room.close()
+    room.close(DEADLINE_S)
     room = room_at(tmp_path)
     assert room.origin == "checkpoint"
     assert_exact(room, 0, 450)
-    room.close()
+    room.close(DEADLINE_S)
 
 
 def test_a_store_that_was_lost_gets_all_of_the_past_back(tmp_path, small):
-    fed(tmp_path, 0, 300).close()
+    fed(tmp_path, 0, 300).close(DEADLINE_S)
     lost = tmp_path / "lost"
     (tmp_path / "arctic").rename(lost)
     room = room_at(tmp_path)
@@ -208,4 +209,4 @@ def test_a_store_that_was_lost_gets_all_of_the_past_back(tmp_path, small):
     assert sum(len(room.store.read("orders", symbol)) for symbol in room.store.symbols("orders")) >= 300
     assert_exact(room, 0, 300)
     assert len(expected(0, 300)) == len(room.ledger.positions())
-    room.close()
+    room.close(DEADLINE_S)
