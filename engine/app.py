@@ -19,7 +19,7 @@ from engine.broker.flex_web import download_flex
 from engine.clock import SystemClock
 from engine.desk.alerts import Alerts, apprise_sender, gather
 from engine.errors import BrokerError, FillbookError
-from engine.monitor import LoopLag, health
+from engine.monitor import Heap, LoopLag, health
 from engine.office.flex_timer import FlexTimer
 from engine.office.square import ages_of, square_of
 from engine.pipeline.remote import RemoteEvents
@@ -44,6 +44,7 @@ _EQUITY_EVERY_S = 5.0
 _MARKS_EVERY_S = 5.0
 _ALERTS_EVERY_S = 1.0
 _NOTICE_EVERY_S = 0.1
+_TRIM_EVERY_S = 30.0
 
 
 class Engine:
@@ -67,6 +68,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.gateway: Any = None
         self.loop_lag = LoopLag()
+        self._heap = Heap()
         self.remote: RemoteEvents | None = None
         self.flex_timer: FlexTimer | None = None
         self.room: BookRoom
@@ -95,6 +97,7 @@ class Engine:
             FillbookError: The client library is missing.
         """
         loop = asyncio.get_running_loop()
+        self._heap.restrain()
         self.room = await asyncio.to_thread(BookRoom, self.settings, self.clock)
         if self.settings.has_ib:
             self._broker = IbBroker(
@@ -164,6 +167,7 @@ class Engine:
                 self._own(group, "loop lag", self.loop_lag.run())
                 self._own(group, "notice", self._notice())
                 self._own(group, "equity", self._every(_EQUITY_EVERY_S, self._sample))
+                self._own(group, "heap", self._every(_TRIM_EVERY_S, self._trim))
                 self._own(group, "alerts", self._every(_ALERTS_EVERY_S, self._alert))
                 if self.remote is not None:
                     self._own(group, "events", self.remote.run())
@@ -231,6 +235,9 @@ class Engine:
         if stamp != self._marked:
             self._marked = stamp
             self.room.writer.refresh_positions()
+
+    async def _trim(self) -> None:
+        await asyncio.to_thread(self._heap.trim)
 
     async def _alert(self) -> None:
         await asyncio.to_thread(self._update_alerts)

@@ -19,7 +19,7 @@ from engine.core.events import Fill, OrderSource, OrderUpdate
 DATA_CODES: Final = frozenset({162, 165, 200, 354, 366, 420, 430, 501, 10089, 10090, 10167, 10168, 10182, 10186, 10187})
 """Errors of data requests. Orders share their sequence of numbers, so these never concern an order (F73)."""
 
-_MOST: Final = 50_000
+_MOST: Final = 20_000
 
 
 class OrderSights:
