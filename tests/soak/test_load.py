@@ -3,8 +3,8 @@
 The product as it is served (``panel serve``, its own front door) trades through real clients on a simulated gateway in
 another process, while four pages in Chromium show four screens. At the end the server is stopped and opened once more
 on the same books: what a fresh process needs for them is what the books of the day cost, and is told beside what the
-old process held. Memory is the process's own; pages of ArcticDB's files that are mapped belong to the system. ``SOAK_S`` sets another length in seconds, ``SOAK_KEEP`` keeps the
-samples in a file.
+old process held. Memory is the process's own; pages of ArcticDB's files that are mapped belong to the system.
+``SOAK_S`` sets another length in seconds, ``SOAK_KEEP`` keeps the samples in a file.
 """
 
 import json
@@ -143,8 +143,8 @@ def test_an_hour_of_load_with_four_pages_loses_nothing_and_leaks_nothing(tmp_pat
     growth = slope(warm, "own_mb") * 3600
     print(f"fills {last['executions']}, {fills / hours / 3600:.1f} a second; sent {last['sent']}")
     print(
-        f"memory {first['own_mb']:.0f} -> {last['own_mb']:.0f} MiB, {growth:+.1f} MiB an hour after warm-up; a fresh process "
-        f"needs {fresh['own_mb']:.0f} MiB for the same books"
+        f"memory {first['own_mb']:.0f} -> {last['own_mb']:.0f} MiB, {growth:+.1f} MiB an hour after warm-up; "
+        f"a fresh process needs {fresh['own_mb']:.0f} MiB for the same books"
     )
     for name in ("handles", "threads", "objects", "commit_p50_ms", "commit_p95_ms", "store_p50_ms", "store_p95_ms"):
         print(f"{name}: {first[name]} -> {last[name]}, slope {slope(warm, name) * 3600:+.3f} an hour")
