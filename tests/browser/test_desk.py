@@ -222,6 +222,8 @@ def test_a_viewer_clicks_through_every_screen_and_finds_no_act(tmp_path, open_pa
         operator.get_by_role("button", name="Dismiss").click()
         operator.get_by_role("button", name="Dismiss for good").click()
         expect(viewer.get_by_text("Empty: every message could be read")).to_be_visible()
+        viewer.close()  # an open page asks whether the server is back, and the browser logs that it is not
+        operator.close()
     finally:
         server.stop()
 

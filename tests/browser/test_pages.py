@@ -174,6 +174,8 @@ def test_a_viewer_may_look_and_not_act(tmp_path, open_page):
         operator = open_page(f"{server.url}?view=reconciliation", user="ann", password="act")
         operator.get_by_role("button", name="Reconcile now").click()
         expect(operator.get_by_text(re.compile("rows compared"))).to_be_visible()
+        viewer.close()  # an open page asks whether the server is back, and the browser logs that it is not
+        operator.close()
     finally:
         server.stop()
 
