@@ -25,6 +25,7 @@ from engine.office.square import ages_of, square_of
 from engine.pipeline.remote import RemoteEvents
 from engine.pipeline.room import BookRoom
 from engine.portfolio_manager import PortfolioManager
+from engine.state.notes import heard_until
 from engine.strategy_manager import StrategyManager
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Engine:
             self._broker = IbBroker(
                 self.settings, sink=self.room.intake.put, clock=self.clock, on_state=lambda _: self._bump()
             )
+            self._broker.resume(heard_until(self.room.ledger.connections, self.room.ledger.at))
             self.portfolio_manager = PortfolioManager(self.settings, self.room, self._broker, self.clock)
         else:
             self.portfolio_manager = PortfolioManager(self.settings, self.room, None, self.clock)

@@ -596,6 +596,7 @@ TABLE: dict[str, Answer] = {
         (
             "unit/desk/test_flex_import.py::test_executions_the_api_never_brought_are_back_filled_with_their_fees_f24",
             "unit/recon/test_causes.py::test_f24_f150_a_statement_trade_that_the_books_lack_is_named_and_one_they_have_is_not",
+            "integration/test_coverage.py::test_days_that_no_replay_covers_are_named_until_a_statement_shows_them_f24",
         ),
     ),
     "F25": Answer(

@@ -79,7 +79,7 @@ class IbBroker:
         self._portfolio_every_s = portfolio_every_s
         self._outlet = Outlet(sink, self._not_accepted)
         self._heard_at: datetime | None = None
-        self._link = LinkKeeper(settings, clock, on_state, self.emit)
+        self._link = LinkKeeper(settings, clock, on_state, self.emit, lambda: self.heard_at)
         self._memory = PositionMemory()
         self._session: Session | None = None
         self._work: Work | None = None
@@ -125,6 +125,10 @@ class IbBroker:
         return self.accounts.values(account)
 
     # What it does.
+
+    def resume(self, heard_until: datetime | None) -> None:
+        """Say when IB was last heard, before a process that ended; to be called before :meth:`run`."""
+        self._link.heard_until = heard_until
 
     async def run(self) -> None:
         """Keep a connection until ``stop`` is called; connects, reconnects with back-off, never gives up.

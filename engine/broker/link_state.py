@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
 from engine.broker.connection import COVERAGE_ALL, COVERAGE_OWN, BrokerState, LinkState, in_reset_window
 from engine.core.events import AnyFact, ConnectionSeen
@@ -18,6 +19,8 @@ log: Final = logging.getLogger(__name__)
 _LOST: Final = frozenset({1100, 2110})
 _RESTORED: Final = frozenset({1101, 1102})
 _FARM_FINE: Final = frozenset({2104, 2106, 2158})
+_GOOD: Final = frozenset({"connected", "restored"})
+_DEFAULT_ZONE: Final = "America/New_York"
 KEPT: Final = 1102
 """The link is back and subscriptions were kept; after every other way of coming back they are made again."""
 
@@ -37,6 +40,10 @@ class LinkKeeper:
     Args:
         on_state: Called with each new state; what it raises is logged.
         emit: Takes a ``ConnectionSeen`` whenever the link itself changed.
+        heard: When anything was last heard from IB.
+
+    Attributes:
+        heard_until: When IB was last heard before the present silence; to be set at a start, from the books.
     """
 
     def __init__(
@@ -45,7 +52,11 @@ class LinkKeeper:
         clock: Clock,
         on_state: Callable[[BrokerState], None],
         emit: Callable[[Sequence[AnyFact]], None],
+        heard: Callable[[], datetime | None] = lambda: None,
     ) -> None:
+        self.heard_until: datetime | None = None
+        self._heard = heard
+        self._zone = ZoneInfo(settings.ib_timezone or _DEFAULT_ZONE)
         self._clock = clock
         self._on_state = on_state
         self._emit = emit
@@ -130,17 +141,26 @@ class LinkKeeper:
             old, state=state, reason=reason, attempts=attempts, since=now if state != old.state else old.since
         )
         if seen != self._seen:
+            if self._seen in _GOOD and seen not in _GOOD:
+                self.heard_until = self._heard() or now
             self._seen = seen
             log.info("the link to IB is %s: %s", seen, reason or "all is well")
-            self._emit(
-                [
-                    ConnectionSeen(
-                        received_at=now, state=seen, epoch=self.state.epoch, code=self._down, detail=reason[:500]
-                    )
-                ]
-            )
+            self._emit([self._told(seen, reason, now)])
         if self.state != old:
             try:
                 self._on_state(self.state)
             except Exception:
                 log.exception("a listener to the connection's state failed")
+
+    def _told(self, seen: str, reason: str, now: datetime) -> ConnectionSeen:
+        midnight = datetime.combine(now.astimezone(self._zone).date(), time(), self._zone)
+        return ConnectionSeen(
+            received_at=now,
+            state=seen,
+            epoch=self.state.epoch,
+            code=self._down,
+            detail=reason[:500],
+            heard_until=self.heard_until,
+            replayed_from=midnight.astimezone(UTC) if seen in _GOOD else None,
+            accounts=self.state.accounts,
+        )

@@ -3,8 +3,7 @@
 Facts are immutable, carry Decimals and aware UTC times, and have one versioned wire form (MessagePack through msgspec)
 that the journal stores. The books are a fold over the sequence of facts; nothing else changes a book. They are msgspec
 structs, not dataclasses: a frozen dataclass of twenty fields takes five times as long to make, and making one is most
-of what intake does. They cannot form cycles, so the garbage collector does not look at them (``gc=False``): a million facts
-in memory must not make every collection slower.
+of what intake does. They cannot form cycles, so the garbage collector need not look at them (``gc=False``).
 
 Unknown is ``None``; an amount of zero is a reported zero.
 """
@@ -275,12 +274,22 @@ class BreakNoted(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="break
 
 
 class ConnectionSeen(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="connection"):
-    """The link to IB changed: ``connected``, ``disconnected``, ``degraded`` (1100, 2110), ``restored`` (1101, 1102)."""
+    """The link to IB changed: ``connected``, ``disconnected``, ``degraded`` (1100, 2110), ``restored`` (1101, 1102).
+
+    ``covered`` is no change of it: a statement showed a time of these accounts that no replay reached.
+
+    Attributes:
+        heard_until, replayed_from: When IB was last heard before this, and from when on it tells executions again
+            (F24), UTC. ``None``: never, or nobody knows.
+    """
 
     state: str
     epoch: int = 0
     code: int = 0
     detail: str = ""
+    heard_until: datetime | None = None
+    replayed_from: datetime | None = None
+    accounts: tuple[str, ...] = ()
 
 
 class Quarantined(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="quarantine"):

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.broker.flex import read_flex
 from engine.broker.translate import facts_from_raw
-from engine.core.events import Audited, BreakNoted, QuarantineClosed, RuleSet
+from engine.core.events import Audited, BreakNoted, ConnectionSeen, QuarantineClosed, RuleSet
 from engine.core.snapshot import Confirmed
 from engine.desk.closed import close_columns, close_summaries, latest_closes, read_closes, to_csv, to_html
 from engine.desk.dayclose import broker_at, close_day, day_start
 from engine.desk.flex_import import plan_import
 from engine.errors import BadRequest, Unreadable
+from engine.state.notes import gaps
 from engine.state.valuation import RateTable
 from engine.tables.records import rows_frame
 
@@ -106,6 +107,8 @@ class BackOffice:
             plan = await asyncio.to_thread(self._plan, statement)
             if plan.facts:
                 await self._room.intake.accept(plan.facts)
+            if covered := self._covered(statement, plan):
+                await self._room.intake.accept([covered])
             new += len(plan.facts)
             lines.append(plan.summary())
             findings += [f.text for f in plan.findings]
@@ -122,6 +125,25 @@ class BackOffice:
             "findings": findings,
             "text": "; ".join(lines),
         }
+
+    def _covered(self, statement: FlexStatement, plan: FlexPlan) -> ConnectionSeen | None:
+        """That the statement shows what no replay did, if it does."""
+        if statement.trades is None or plan.from_date is None or plan.to_date is None:
+            return None
+        begin = day_start(plan.from_date)
+        end = day_start(plan.to_date + timedelta(days=0 if plan.provisional else 1))
+        with self._room.lock:
+            missed = gaps(self._room.ledger.findings)
+        if not any(a == plan.account and begin <= first and last <= end for a, first, last in missed):
+            return None
+        return ConnectionSeen(
+            received_at=self._now(),
+            state="covered",
+            detail=f"Flex statement of {plan.account}, {plan.from_date} to {plan.to_date}",
+            heard_until=begin,
+            replayed_from=end,
+            accounts=(plan.account,),
+        )
 
     def _keep(self, content: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

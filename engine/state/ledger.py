@@ -90,7 +90,7 @@ class Ledger:
         parts = (self._booking, self._orders, self._attribution, self._assignments)
         self._away = None if archive is None else Away(archive, *parts)
         self.near = Near(self._shelf, self._away, self._orders, self._attribution)
-        self._notes = notes = Notes()
+        self._notes = notes = Notes(self._findings)
         self.rates, self.bases = notes.rates, notes.bases
         self.break_notes, self.quarantine = notes.break_notes, notes.quarantine
         self.connections, self.audit = notes.connections, notes.audit

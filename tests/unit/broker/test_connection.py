@@ -156,3 +156,21 @@ def test_europes_and_asias_windows_are_known_too_f130():
     hong_kong = datetime(2024, 3, 6, 20, 30, tzinfo=ZoneInfo("Asia/Hong_Kong"))
     assert in_reset_window(hong_kong) is False
     assert in_reset_window(hong_kong, ("asia",)) is True
+
+
+def test_a_link_that_is_back_tells_how_long_nothing_was_heard_and_what_the_replay_covers_f24(link):
+    link.opened(1, ("DU1",), (), 176, "")
+    link.judge(synced(link), "")
+    first = link.clock.now()
+    assert [(f.heard_until, f.accounts) for f in link.facts] == [(None, ("DU1",))]
+    link.closed("reset by peer", 0)
+    assert link.facts[-1].heard_until == first
+    link.clock.time += timedelta(days=3)
+    link.closed("refused", 1)
+    link.opened(2, ("DU1",), (), 176, "")
+    link.judge(synced(link), "")
+    told = link.facts[-1]
+    assert (told.state, told.heard_until) == ("connected", first)
+    assert told.replayed_from is not None
+    assert timedelta(0) <= link.clock.now() - told.replayed_from < timedelta(days=1)
+    assert told.replayed_from.astimezone(NEW_YORK).hour == 0
