@@ -132,7 +132,7 @@ async def orders(port: int, engine) -> None:
 async def dies_unwritten(folder: Path, port: int) -> None:
     """Die after a fill's ``put`` has returned and before the journal writes it; what was put stands in ``FOLDER/put``."""
     returned = threading.Event()
-    async with running(chosen(folder / "data", port)) as engine:
+    async with running(chosen(folder / "data", port, strategies="LEFT,RIGHT")) as engine:
         queue, file = engine.strategy_manager.message_queue, engine.room.journal._file
         append, put, armed = file.append, queue.put, threading.Event()
 

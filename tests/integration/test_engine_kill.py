@@ -208,7 +208,8 @@ async def look(folder, host, settings, *, whole):
 
 async def kill_repeatedly(folder, count, dice, *, look_every, whole_every=1):
     with gateway(accounts=("DU1", "DU2"), state=folder / "gateway.json") as host:
-        settings = chosen(folder / "data", host.port)
+        # Named, because a process may die before its first claim is on disk: then only the order reference tells whose.
+        settings = chosen(folder / "data", host.port, strategies="LEFT,RIGHT")
         for number in range(1, count + 1):
             await one_life(folder, host.port, dice.uniform(0.0, 0.8), dice.choice((0, 0, 1)), host)
             if number % look_every == 0 or number == count:
