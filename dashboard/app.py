@@ -21,6 +21,7 @@ from panel.util.parameters import edit_readonly
 from dashboard import frames, theme
 from dashboard.desk import Desk
 from dashboard.first import TEMPLATE, first_sight
+from dashboard.host import forget
 from dashboard.hub import Hub
 from dashboard.model import URL_NAMES, SessionState, read_moment
 from dashboard.parts import Screen, notice, text
@@ -384,17 +385,15 @@ def open_page(engine: Any, hub: Hub) -> Shell:
     if pn.state.location is not None:
         pn.state.location.sync(shell.state, URL_NAMES)
 
-    def connected() -> None:
-        shell.open()
+    doc = pn.state.curdoc
 
     def destroyed(_context: Any) -> None:
         shell.close()
+        forget(doc)
 
-    pn.state.onload(connected)
+    pn.state.onload(shell.open)
     pn.state.on_session_destroyed(destroyed)
     shell.page.servable(title="Fillbook")
-    if pn.state.curdoc is not None:
-        pn.state.curdoc.template_variables["first"] = first_sight(
-            shell, {key: SCREENS[key].title for key in shell.keys}
-        )
+    if doc is not None:
+        doc.template_variables["first"] = first_sight(shell, {key: SCREENS[key].title for key in shell.keys})
     return shell

@@ -152,6 +152,19 @@ def _died(task: asyncio.Task[None]) -> None:
     _exit(1)
 
 
+def forget(doc: Any) -> None:
+    """Drop what Panel keeps of a session that has ended.
+
+    It drops a page's own views, but not that of the notification area, through which the whole session would be kept.
+
+    Args:
+        doc: The session's document.
+    """
+    views = pn.state._views  # noqa: SLF001 - Panel has no public way to it
+    for ref in [ref for ref, view in views.items() if view[2] is doc]:
+        del views[ref]
+
+
 def refuse(error: FillbookError) -> Any:
     """Say in one line why the server cannot run, and end the process (nothing was accepted yet)."""
     sys.stderr.write(f"fillbook: {error}\n")
