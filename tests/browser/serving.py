@@ -88,6 +88,16 @@ class Server:
         return None if self.process is None else self.process.returncode
 
 
+def with_login(folder):
+    """The stand-in behind Panel's own login: ``ann`` (password act) may act, ``bob`` (look) may only look."""
+    users = Path(folder) / "users.json"
+    users.write_text(json.dumps({"bob": "look", "ann": "act"}))
+    login = ["--basic-auth", str(users), "--cookie-secret", "for-this-test-only"]
+    # Panel's own login page asks another host for a picture.
+    login += ["--basic-login-template", str(ROOT / "dashboard" / "login.html")]
+    return Server(STAND_IN, folder, *login, FAKE_VIEWERS="bob").start()
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

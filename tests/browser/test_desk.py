@@ -1,13 +1,12 @@
 """A day at the desk on the stand-in engine: drill-downs, statements, files, keyboard, roles, and two people at once."""
 
-import json
 import re
 import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
-from serving import ROOT, STAND_IN, Server
+from serving import STAND_IN, Server, with_login
 
 SCREENS = (
     "Overview",
@@ -192,18 +191,7 @@ def test_a_flex_statement_is_dropped_onto_the_page_and_imported(server, open_pag
 
 
 def test_a_viewer_clicks_through_every_screen_and_finds_no_act(tmp_path, open_page):
-    users = tmp_path / "users.json"
-    users.write_text(json.dumps({"bob": "look", "ann": "act"}))
-    template = ROOT / "dashboard" / "login.html"  # Panel's own login page asks another host for a picture
-    login = (
-        "--basic-auth",
-        str(users),
-        "--cookie-secret",
-        "for-this-test-only",
-        "--basic-login-template",
-        str(template),
-    )
-    server = Server(STAND_IN, tmp_path, *login, FAKE_VIEWERS="bob").start()
+    server = with_login(tmp_path)
     try:
         viewer = open_page(server.url, user="bob", password="look")
         expect(viewer.get_by_text("bob · viewer, may look only")).to_be_visible()

@@ -1,6 +1,5 @@
 """The pages on the stand-in engine: what a person sees, light and dark, and what an attacker does not get."""
 
-import json
 import re
 import signal
 import time
@@ -8,7 +7,7 @@ import urllib.request
 
 import pytest
 from playwright.sync_api import expect
-from serving import ROOT, STAND_IN, Server, painted
+from serving import STAND_IN, Server, painted, with_login
 
 VIEWS = ("assignments", "quarantine", "health", "settings")
 """Screens that no other test opens by a link."""
@@ -155,18 +154,7 @@ def test_a_page_whose_server_dies_says_stale_and_comes_back_by_itself(tmp_path, 
 
 
 def test_a_viewer_may_look_and_not_act(tmp_path, open_page):
-    users = tmp_path / "users.json"
-    users.write_text(json.dumps({"bob": "look", "ann": "act"}))
-    template = ROOT / "dashboard" / "login.html"  # Panel's own login page asks another host for a picture
-    login = (
-        "--basic-auth",
-        str(users),
-        "--cookie-secret",
-        "for-this-test-only",
-        "--basic-login-template",
-        str(template),
-    )
-    server = Server(STAND_IN, tmp_path, *login, FAKE_VIEWERS="bob").start()
+    server = with_login(tmp_path)
     try:
         viewer = open_page(f"{server.url}?view=reconciliation", user="bob", password="look")
         viewer.get_by_text("bob may look, not act").wait_for()
