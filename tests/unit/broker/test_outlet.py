@@ -1,6 +1,5 @@
 """What leaves the broker's room: news, once."""
 
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -77,14 +76,13 @@ def test_other_kinds_pass_and_described_instruments_and_quarantine_do_not_repeat
 
 
 class Sink:
-    def __init__(self, answer=None, error=None):
-        self.answer, self.error, self.facts, self.refused = answer, error, [], 0
+    def __init__(self, error=None):
+        self.error, self.facts, self.refused = error, [], 0
 
     def __call__(self, facts):
         if self.error:
             raise self.error
         self.facts += facts
-        return self.answer
 
     def count(self):
         self.refused += 1
@@ -98,19 +96,6 @@ def test_facts_that_the_sink_refuses_are_not_taken_for_known():
     sink.error = None
     outlet.emit([FILL])
     assert sink.facts == [FILL]
-
-
-def test_facts_whose_journalling_fails_later_are_asked_for_again():
-    later = Future()
-    sink = Sink(answer=later)
-    outlet = Outlet(sink, sink.count)
-    outlet.emit([FILL])
-    outlet.emit([FILL])
-    assert (sink.facts, sink.refused) == ([FILL], 0)
-    later.set_exception(OSError("no space"))
-    assert sink.refused == 1
-    outlet.emit([FILL])
-    assert sink.facts == [FILL, FILL]
 
 
 def test_executions_from_the_future_warn_that_a_zone_is_wrong_f31():
