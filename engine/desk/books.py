@@ -35,6 +35,11 @@ class Books(Protocol):
     """The part of :class:`engine.state.ledger.Ledger` that the desk reads, always under the ledger's lock."""
 
     @property
+    def seq(self) -> int:
+        """Journal sequence of the last fact in the books."""
+        ...
+
+    @property
     def assignment_head(self) -> str:
         """Hash of the last entry of the journal of assignments, empty before the first."""
         ...

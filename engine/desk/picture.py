@@ -37,6 +37,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
         groups: Every book, by account and instrument.
         loose: Executions in UNASSIGNED, current state each; only where anything is unassigned.
         in_force: Ids of the assignments that the copied books contain.
+        seq: Journal sequence of the last fact in the copied books.
     """
 
     answers: tuple[AccountSnapshot, ...]
@@ -44,6 +45,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Comparison
     loose: list[FillRecord]
     in_force: frozenset[str]
+    seq: int = 0
 
     def group(self, key: Key) -> Group:
         """The books of one key; an empty group when there are none."""
@@ -72,13 +74,15 @@ class PictureTaker:
         """Take a picture; one at a time, in a worker thread."""
         books = self._books
         with self._lock:
-            positions = books.positions()
+            seq, positions = books.seq, books.positions()
             keys = [(p.account, p.instrument_key) for p in positions if p.strategy == UNASSIGNED and p.quantity]
             unowned = books.near.fills(keys, strategy=UNASSIGNED) if keys else []
             in_force = frozenset(a.assignment_id for a in in_force_of(books))
         groups = self._grouping.take(positions, breathe)
         comparison = self._comparer.compare(groups, answers)
-        return Picture(answers=tuple(answers), groups=groups, comparison=comparison, loose=unowned, in_force=in_force)
+        return Picture(
+            answers=tuple(answers), groups=groups, comparison=comparison, loose=unowned, in_force=in_force, seq=seq
+        )
 
 
 def in_force_of(books: Books) -> list[AssignmentMade]:

@@ -229,6 +229,7 @@ class Reconciler:
             excluded=picture.comparison.excluded,
             changes=tuple(changes),
             notes=tuple(notes),
+            books_seq=picture.seq,
         )
         await self._store.result(result, table, answers, at=told_at)
         if self._on_change is not None and changes:

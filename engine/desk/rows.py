@@ -39,6 +39,7 @@ class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
         unknown: Account -> why it gave no confirmed answer (its rows are ``unavailable``).
         changes: Steps in the lives of breaks that this run made.
         notes: What the run could not do, in words.
+        books_seq: Journal sequence of the last fact in the books that were compared.
     """
 
     run_id: str
@@ -56,6 +57,7 @@ class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
     excluded: tuple[Excluded, ...] = ()
     changes: tuple[BreakChange, ...] = ()
     notes: tuple[str, ...] = ()
+    books_seq: int = 0
 
 
 class RunStore:
@@ -177,15 +179,17 @@ def valued_notes(result: ReconcileResult, table: Built) -> dict[str, Any]:
     """What a past reader needs to value the table of a run again: its time, marks and rates, and the breaks' figures.
 
     Returns:
-        ``at`` (index of its ``portfolio`` rows), ``marks`` (number in ``reconciliations/marks``), ``rates`` (account ->
-        currency -> rate as text and its note), ``bases``, ``times`` (account -> timestamp of its rows), and ``breaks``
-        (id -> runs, value at risk as text, first cause) of those that an operator looks at.
+        ``at`` (index of its ``portfolio`` rows), ``books_seq`` (last fact of the books in it), ``marks`` (number in
+        ``reconciliations/marks``), ``rates`` (account -> currency -> rate as text and its note), ``bases``, ``times``
+        (account -> timestamp of its rows), and ``breaks`` (id -> runs, value at risk as text, first cause) of those that
+        an operator looks at.
     """
     rates: dict[str, dict[str, list[str | None]]] = {}
     for (account, currency), (rate, note) in table.rates.items():
         rates.setdefault(account, {})[currency] = [None if rate is None else str(rate), note]
     return {
         "at": result.at.isoformat(),
+        "books_seq": result.books_seq,
         "marks": table.marks,
         "rates": rates,
         "bases": table.bases,
