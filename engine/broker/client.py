@@ -300,7 +300,7 @@ class IbBroker:
         return f"IB is {self.state.state}: {self.state.reason}" if not self.available else "the connection changed"
 
     def _not_accepted(self) -> None:
-        """In any thread: facts were refused by the journal and must be asked for again."""
+        """In any thread: the sink did not take facts, they must be asked for again."""
         work = self._work
         if work is not None:
             work.again_threadsafe()

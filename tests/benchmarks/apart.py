@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import arcticdb  # noqa: F401
+from msgspec.structs import replace
 
 import engine.app  # noqa: F401 - what a running engine has imported
-from engine.core.events import AnyFact, OrderUpdate
+from engine.core.events import AnyFact
 from engine.office.verify import Verifier
 from engine.pipeline.room import BookRoom
+from engine.state.order import seen_from
 from tests.benchmarks.kit import assert_exact, fill_facts, instruments, opened
 
 _GROUP = 1500
@@ -44,23 +46,14 @@ def facts(first: int, count: int) -> Iterator[list[AnyFact]]:
     """Fills as a strategy reports them: execution, fee, and the final status of its order."""
     for fill, fee in fill_facts(first, count, instruments()):
         quantity = abs(fill.quantity)
-        final = OrderUpdate(
-            received_at=fill.received_at,
-            account=fill.account,
-            perm_id=fill.perm_id,
-            order_id=fill.order_id,
-            client_id=fill.client_id,
-            strategy=fill.strategy,
-            order_ref=fill.order_ref,
-            instrument=fill.instrument,
-            side="BUY" if fill.quantity > 0 else "SELL",
+        final = replace(
+            seen_from(fill),
             quantity=quantity,
             order_type="MKT",
             status="Filled",
             filled=quantity,
             remaining=Decimal(0),
             avg_fill_price=fill.price,
-            status_at=fill.executed_at,
         )
         yield [fill, fee, final]
 
