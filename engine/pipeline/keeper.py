@@ -70,6 +70,7 @@ class BookKeeper:
         self._offered = 0  # counted in the journal's thread only
         self._taken = 0  # counted in the books' thread only
         self._durable_seq = ledger.seq
+        self._in_books = ledger.seq  # the ledger's own number counts a fact that it is only beginning with
         self._wake = threading.Event()
         self._applied = threading.Condition()
         self._stopping = False
@@ -99,13 +100,13 @@ class BookKeeper:
 
     @property
     def seq(self) -> int:
-        """Sequence of the last fact in the books."""
-        return self.ledger.seq
+        """Sequence of the last fact that is wholly in the books; a reader without the lock finds it there."""
+        return self._in_books
 
     @property
     def backlog(self) -> int:
         """Facts that are durable but not in the books yet."""
-        return max(0, self._durable_seq - self.ledger.seq)
+        return max(0, self._durable_seq - self._in_books)
 
     @property
     def paused(self) -> bool:
@@ -115,8 +116,8 @@ class BookKeeper:
     def wait_applied(self, seq: int, timeout_s: float | None = None) -> bool:
         """Block until the books contain ``seq``; False on time-out or when the books thread has failed."""
         with self._applied:
-            self._applied.wait_for(lambda: self.ledger.seq >= seq or self.failure is not None, timeout_s)
-            return self.ledger.seq >= seq
+            self._applied.wait_for(lambda: self._in_books >= seq or self.failure is not None, timeout_s)
+            return self._in_books >= seq
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """Apply what is durable (as far as the outbox has room), then end the thread."""
@@ -187,6 +188,7 @@ class BookKeeper:
                     break
             # The facts' own rows came first: `add` says that all up to here is there, and the writer takes at any moment.
             self._outbox.add(changes, group[position - 1][0])
+            self._in_books = group[position - 1][0]
             self.version += 1
             self.after_slice()
         with self._applied:

@@ -80,6 +80,26 @@ def test_a_batch_that_is_taken_in_the_middle_of_a_fact_does_not_claim_the_fact()
     assert batch.rows["facts", "instrument"]
 
 
+def test_a_fact_counts_as_booked_only_when_the_whole_of_it_is():
+    """Who waited for a fact reads the books without the lock; they must hold it then."""
+    seen = []
+
+    class Watched(Outbox):
+        def add(self, changes, seq):
+            seen.append((keeper.ledger.seq, keeper.seq, keeper.backlog, keeper.wait_applied(seq, 0)))
+            super().add(changes, seq)
+
+    outbox, journal = Watched(), MemoryJournal()
+    keeper = BookKeeper(Ledger(), journal, outbox)
+    journal.on_group = keeper.offer
+    keeper.start()
+    journal.submit([fill(1)])
+    assert keeper.wait_applied(1, 60)
+    keeper.stop()
+    assert seen == [(1, 0, 1, False)]
+    assert (keeper.seq, keeper.backlog) == (1, 0)
+
+
 def test_books_pause_when_the_outbox_is_full_and_go_on_when_it_is_emptied():
     outbox, journal = Outbox(limit=10), MemoryJournal()
     keeper = BookKeeper(Ledger(), journal, outbox)
