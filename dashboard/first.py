@@ -1,8 +1,9 @@
 """What a page shows before its programs have arrived: the same figures, as plain text in the page that is sent.
 
 A browser takes a second or two to load and run what makes the living page. Until then the reader sees the screen that was
-asked for, with the books as of that moment and the words that they do not move yet. The living page takes it away. Every
-text is escaped; screen readers wait for the living page, so that nothing is read to them twice.
+asked for, with the books as of that moment and the words that they do not move yet. The living page takes it away; should
+it never come, the page says so and loads itself again. Every text is escaped; screen readers wait for the living page, so
+that nothing is read to them twice.
 """
 
 from __future__ import annotations
@@ -26,8 +27,39 @@ log = logging.getLogger(__name__)
 ROWS: Final = 25
 NUMBERS: Final = "iufb"
 
+# A page whose websocket or programs did not come has nobody in it yet who could notice: this stands in the page that is
+# sent. It gives up once anything living was heard of, and waits twice as long after each try, since a machine that is too
+# busy to open the page in time must not be asked ever faster.
+WAKE: Final = """
+(() => {
+  const words = "The page does not come to life. It is tried again as soon as the server answers …"
+  const tries = Number(sessionStorage.getItem("fillbook-tries") ?? 0)
+  const patience = 30000 * 2 ** Math.min(tries, 3), born = Date.now()
+  const watch = setInterval(async () => {
+    if (document.documentElement.dataset.fillbookSeq) {
+      clearInterval(watch)
+      sessionStorage.removeItem("fillbook-tries")
+      return
+    }
+    if (Date.now() - born < patience) { return }
+    const told = document.querySelector("#fillbook-first p")
+    if (told) { told.textContent = words }
+    try {
+      if (!(await fetch("./favicon.ico", {cache: "no-store"})).ok) { return }
+    } catch (error) {
+      console.debug("the server does not answer", error)
+      return
+    }
+    clearInterval(watch)
+    sessionStorage.setItem("fillbook-tries", String(tries + 1))
+    location.reload()
+  }, 1000)
+})()
+"""
+
 # The programs come behind the figures, so that the browser paints before it loads them.
-TEMPLATE: Final = BASE_TEMPLATE.environment.from_string("""{% extends "base.html" %}
+TEMPLATE: Final = BASE_TEMPLATE.environment.from_string(
+    """{% extends "base.html" %}
 {% block js_resources %}{% endblock %}
 {% block postamble %}
 {% if resources %}
@@ -39,6 +71,9 @@ TEMPLATE: Final = BASE_TEMPLATE.environment.from_string("""{% extends "base.html
 {% endblock %}
 {% block inner_body %}
 {{ first }}
+<script>"""
+    + WAKE
+    + """</script>
 {{ bokeh_js if bokeh_js }}
 {% if resources %}
 {% for src in resources.js.values() %}<script src="{{ src }}"></script>
@@ -47,7 +82,8 @@ TEMPLATE: Final = BASE_TEMPLATE.environment.from_string("""{% extends "base.html
 {% endfor %}
 {% endif %}
 {{ super() }}
-{% endblock %}""")
+{% endblock %}"""
+)
 
 STYLE: Final = """
 #fillbook-first { position: fixed; inset: 0; z-index: 1200; overflow: hidden; pointer-events: none; display: grid;

@@ -105,5 +105,5 @@ def free_port():
 
 
 def painted(page):
-    """Wait until the page has painted live news at least once."""
-    page.wait_for_function("Number(document.documentElement.dataset.fillbookSeq ?? 0) > 1")
+    """Wait until the page has painted live news at least once; asked by the clock, since a busy machine gives few frames."""
+    page.wait_for_function("Number(document.documentElement.dataset.fillbookSeq ?? 0) > 1", polling=100)

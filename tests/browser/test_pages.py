@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from playwright.sync_api import expect
-from serving import STAND_IN, Server, painted, with_login
+from serving import PATIENCE_MS, STAND_IN, Server, painted, with_login
 
 VIEWS = ("assignments", "quarantine", "health", "settings")
 """Screens that no other test opens by a link."""
@@ -151,6 +151,22 @@ def test_a_page_whose_server_dies_says_stale_and_comes_back_by_itself(tmp_path, 
     expect(page.get_by_role("alert").filter(has_text="STALE")).to_be_hidden()
     server.stop()
     watch.errors.clear()  # the browser itself logs each connection that was refused meanwhile
+
+
+def test_a_page_that_never_came_to_life_loads_itself_again(server, chromium, watch):
+    page = chromium.new_context().new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.clock.install()
+    page.route_web_socket(re.compile("/ws"), lambda socket: socket.close())
+    page.goto(server.url)
+    page.clock.fast_forward(31_000)
+    page.wait_for_function("sessionStorage.getItem('fillbook-tries') === '1'")
+    page.unroute_all()
+    page.route_web_socket(re.compile("/ws"), lambda socket: socket.connect_to_server())
+    page.reload()
+    painted(page)
+    page.wait_for_function("sessionStorage.getItem('fillbook-tries') === null")
+    page.context.close()
 
 
 def test_a_viewer_may_look_and_not_act(tmp_path, open_page):

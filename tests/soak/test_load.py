@@ -72,7 +72,7 @@ def watch(server, report, pages, seconds):
     """Let it work; tell what is sampled as it comes."""
     end, told = time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        pages[0].wait_for_timeout(1000)  # lets the browser's messages through, unlike sleep
+        pages[0].page.wait_for_timeout(1000)  # lets the browser's messages through, unlike sleep
         assert server.process.poll() is None, server.log.read_text()[-4000:]
         for sample in samples_of(report)[told:]:
             told += 1
@@ -84,6 +84,38 @@ def watch(server, report, pages, seconds):
             )
 
 
+class Opened:
+    """A page and what happened to it, so that one that fails can be understood from the test's output."""
+
+    def __init__(self, browser, server, screen):
+        self.server, self.screen, self.story, self.began = server, screen, [], time.monotonic()
+        self.page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        for event in ("console", "pageerror", "crash", "requestfailed"):
+            self.page.on(event, lambda what, event=event: self.told(event, what))
+        self.page.on("framenavigated", lambda frame: self.told("at", frame.url))
+        self.page.on("websocket", self.connected)
+        self.page.goto(f"{server.url}?view={screen}")
+        self.painted()
+
+    def told(self, event, what):
+        if event != "console" or what.type in {"error", "warning"}:
+            self.story.append(f"{time.monotonic() - self.began:.1f} s {event}: {getattr(what, 'text', what)!s:.300}")
+
+    def connected(self, socket):
+        self.told("websocket", "opened")
+        socket.on("close", lambda _: self.told("websocket", "closed"))
+
+    def painted(self):
+        """Wait until it paints, anew if it had to connect again."""
+        try:
+            painted(self.page)
+        except Exception as error:
+            log = "\n".join(self.server.log.read_text().splitlines()[-40:])
+            lines = "\n".join(self.story[-60:])
+            raise AssertionError(f"{self.screen} does not paint: {error}\n{lines}\nthe server:\n{log}") from error
+
+
 def test_an_hour_of_load_with_four_pages_loses_nothing_and_leaks_nothing(tmp_path: Path, simulated):
     from playwright.sync_api import sync_playwright
 
@@ -93,16 +125,10 @@ def test_an_hour_of_load_with_four_pages_loses_nothing_and_leaks_nothing(tmp_pat
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
-            pages = []
-            for screen in SCREENS:
-                page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-                page.set_default_timeout(PATIENCE_MS)
-                page.goto(f"{server.url}?view={screen}")
-                painted(page)
-                pages.append(page)
+            pages = [Opened(browser, server, screen) for screen in SCREENS]
             watch(server, report, pages, seconds)
-            for page in pages:  # each paints yet, anew if it had to connect again
-                painted(page)
+            for page in pages:
+                page.painted()
             browser.close()
         asked_at = time.monotonic()
         server.process.send_signal(signal.SIGINT)
