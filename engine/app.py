@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from engine.broker.flex_web import download_flex
 from engine.clock import SystemClock
 from engine.desk.alerts import Alerts, apprise_sender, gather
 from engine.errors import BrokerError, FillbookError
-from engine.monitor import Heap, LoopLag, health
+from engine.monitor import Heap, LoopLag, health, stopped
 from engine.office.flex_timer import FlexTimer
 from engine.office.square import ages_of, square_of
 from engine.pipeline.remote import RemoteEvents
@@ -80,6 +81,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._started = asyncio.Event()
         self._refresh = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._failure: BaseException | None = None
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
@@ -170,7 +172,7 @@ class Engine:
                 self._own(group, "notice", self._notice())
                 self._own(group, "equity", self._every(_EQUITY_EVERY_S, self._sample))
                 self._own(group, "heap", self._every(_TRIM_EVERY_S, self._trim))
-                self._own(group, "alerts", self._every(_ALERTS_EVERY_S, self._alert))
+                self._own(group, "alerts", self._alert_for_ever())
                 if self.remote is not None:
                     self._own(group, "events", self.remote.run())
                 if self.flex_timer is not None:
@@ -241,8 +243,14 @@ class Engine:
     async def _trim(self) -> None:
         await asyncio.to_thread(self._heap.trim)
 
-    async def _alert(self) -> None:
-        await asyncio.to_thread(self._update_alerts)
+    async def _alert_for_ever(self) -> None:
+        """Look once a second for what has to be told, and at once when facts stop or go on again."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ALERTS_EVERY_S):
+                    await self._stopped.wait()
+            self._stopped.clear()
+            await asyncio.to_thread(self._update_alerts)
 
     def _update_alerts(self) -> None:
         room, state = self.room, self._broker.state
@@ -255,7 +263,7 @@ class Engine:
         conditions = gather(
             breaks=self.portfolio_manager.reconciler.breaks(),
             findings=findings,
-            store_problem=room.writer.trouble or room.intake.refusal or room.journal.stats().failing,
+            store_problem=stopped(room),
             connection_problem=f"IB {state.state}: {state.reason}" if lost else "",
             quarantine=held,
             fees_missing=missing,
@@ -267,8 +275,10 @@ class Engine:
         while True:
             await asyncio.sleep(_NOTICE_EVERY_S)
             room = self.room
-            now = (room.keeper.version, room.writer.stored_seq, room.writer.state, len(room.intake.refusal))
+            now = (room.keeper.version, room.writer.stored_seq, bool(stopped(room)))
             if now != self._seen:
+                if now[2:] != self._seen[2:]:
+                    self._stopped.set()
                 self._seen = now
                 self._bump()
 
@@ -307,11 +317,12 @@ class Engine:
         return replace(self._broker.state, heard_at=self._broker.heard_at)
 
     def tasks(self) -> dict[str, str]:
-        """Task -> running, ended, or why it failed; the two threads included."""
+        """Task -> running, ended, or why it failed; the three threads included."""
         room = self.room
         found = {name: _task_state(task) for name, task in self._tasks.items()}
-        found["books"] = "running" if room.keeper.failure is None else f"failed: {room.keeper.failure!r}"
-        found["store"] = "running" if room.writer.failure is None else f"failed: {room.writer.failure!r}"
+        ends = {"journal": room.journal.failure, "books": room.keeper.failure, "store": room.writer.failure}
+        for name, failure in ends.items():
+            found[name] = "running" if failure is None else f"failed: {failure!r}"
         return found
 
     def health(self) -> dict[str, Any]:

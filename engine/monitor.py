@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.app import Engine
+    from engine.pipeline.room import BookRoom
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _EVERY_S = 0.05
@@ -99,6 +100,16 @@ def store_state(engine: Engine) -> dict[str, Any]:
         "reason": writer.trouble or (repr(writer.failure) if writer.failure else ""),
         "uri": redact(engine.settings.arctic_location),
     }
+
+
+def stopped(room: BookRoom) -> str:
+    """Why facts do not become durable, booked or stored, in words for an alert; empty while they do. Cheap to ask."""
+    for name, failure in (("journal", room.journal.failure), ("books", room.keeper.failure)):
+        if failure is not None:
+            return f"the thread of the {name} has failed: {failure!r}"
+    if room.writer.failure is not None:
+        return f"the thread of the store has failed: {room.writer.failure!r}; facts wait in the journal"
+    return room.writer.trouble or room.intake.refusal or room.journal.failing
 
 
 def problems(engine: Engine) -> list[str]:

@@ -208,10 +208,20 @@ class BookRoom:
             log.error("ArcticDB did not take everything; the next start continues from the journal")
         self.journal.close()
         self.history.close()
-        self.store.close()
-        self.lock_file.release()
+        if self.writer.alive:
+            log.critical("a call into ArcticDB does not come back; the store stays locked until it does")
+            threading.Thread(target=self._let_go, name="fillbook-let-go", daemon=True).start()
+        else:
+            self._let_go()
         if trouble is not None:
             raise trouble
+
+    def _let_go(self) -> None:
+        """Close the store and let others write, but not while a call of ours may still be writing."""
+        if self.writer.alive:
+            self.writer.join()
+        self.store.close()
+        self.lock_file.release()
 
     def _apply_rest(self, timeout_s: float) -> None:
         """Let the books take what is durable; not when they wait for a store that takes nothing."""

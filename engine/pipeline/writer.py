@@ -13,10 +13,12 @@ import random
 import threading
 import time
 from collections import deque
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StorageError, StoreLocked
 from engine.pipeline.outbox import Batch, Symbol, number_of
+from engine.storage.calls import overdue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,8 +82,8 @@ class StoreWriter:
         self.dirty: set[str] = set()
         self.stored_seq = keeper.seq
         self.failure: BaseException | None = None
-        self.trouble = ""
-        self.trouble_since: datetime | None = None
+        self._refusal = ""
+        self._refused_since: datetime | None = None
         self.latency_ms: deque[float] = deque(maxlen=512)
         self.between: list[Callable[[], None]] = []
         self._last_seq: dict[Symbol, int] = {}
@@ -94,6 +96,22 @@ class StoreWriter:
     def start(self) -> None:
         """Start writing."""
         self._thread.start()
+
+    @property
+    def trouble(self) -> str:
+        """Why the store takes nothing, empty while it does; asked from outside, so a call that hangs is told too."""
+        if self._refusal:
+            return self._refusal
+        call = overdue(self._thread.ident)
+        return f"no answer for {call.seconds:.0f} s: {call.act}" if call is not None else ""
+
+    @property
+    def trouble_since(self) -> datetime | None:
+        """When the trouble began, our clock; ``None`` while there is none."""
+        if self._refusal:
+            return self._refused_since
+        call = overdue(self._thread.ident)
+        return self._clock.now() - timedelta(seconds=call.seconds) if call is not None else None
 
     @property
     def state(self) -> str:
@@ -118,7 +136,16 @@ class StoreWriter:
         self._outbox.waiting.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
-        return not self._thread.is_alive() and not self.trouble and self.failure is None
+        return not self.alive and not self._refusal and self.failure is None
+
+    @property
+    def alive(self) -> bool:
+        """True while the thread runs; after :meth:`stop` that means that it hangs in a call."""
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        """Wait for the thread's end, however long it takes."""
+        self._thread.join()
 
     def refresh_positions(self) -> None:
         """Write every strategy's positions with the next batch (their market prices have moved)."""
@@ -187,7 +214,7 @@ class StoreWriter:
             default=None,
         )
         try:
-            if self.trouble:
+            if self._refusal:
                 batch = self._come_back(batch)
             elif batch.empty and not self._remote:
                 self._store.check()  # an idle store that was deleted or fell ill is noticed within a second
@@ -250,15 +277,15 @@ class StoreWriter:
             self.dirty.discard(strategy)
 
     def _note_trouble(self, error: StorageError) -> None:
-        if not self.trouble:
-            self.trouble_since = self._clock.now()
+        if not self._refusal:
+            self._refused_since = self._clock.now()
             log.error("ArcticDB takes nothing, facts wait in the journal: %s", error)
-        self.trouble = str(error) or type(error).__name__
+        self._refusal = str(error) or type(error).__name__
 
     def _all_clear(self) -> None:
-        if self.trouble:
-            log.warning("ArcticDB takes rows again after %s", self.trouble_since)
-            self.trouble, self.trouble_since = "", None
+        if self._refusal:
+            log.warning("ArcticDB takes rows again after %s", self._refused_since)
+            self._refusal, self._refused_since = "", None
 
 
 def _fills_first(symbol: Symbol) -> bool:

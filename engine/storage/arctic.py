@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import StoreUnavailable
+from engine.storage.calls import noted
 from engine.storage.handle import Handle, acquire, redacted, release
 from engine.storage.names import decode_symbol, encode_symbol, is_shortened
 from engine.storage.reader import Tables
@@ -98,7 +99,7 @@ class ArcticStore(Tables):
         Raises:
             StoreUnavailable: It still cannot be opened.
         """
-        with self._lock:
+        with noted(f"reopen {self.uri}"), self._lock:
             self.close()
             self._map_gb = self._map_gb if map_gb is None else map_gb
             self._handle = acquire(self._uri, map_gb=self._map_gb, create=not self.read_only)
@@ -144,7 +145,7 @@ class ArcticStore(Tables):
         """
         table = table_for(library, symbol)
         assert not table.snapshot, f"{library}/{symbol} is a snapshot: it is written, never appended to"
-        with self._lock:
+        with noted(f"append to {library}/{symbol} in {self.uri}"), self._lock:
             self._writable()
             cursor = self._cursor(library, symbol, create=True)
             if seq <= cursor.seq:
@@ -166,7 +167,7 @@ class ArcticStore(Tables):
         """
         table = table_for(library, symbol)
         assert table.snapshot, f"{library}/{symbol} is append-only: it is never overwritten"
-        with self._lock:
+        with noted(f"write {library}/{symbol} in {self.uri}"), self._lock:
             self._writable()
             cursor = self._cursor(library, symbol, create=True)
             if seq < cursor.seq:

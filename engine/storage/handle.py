@@ -9,7 +9,8 @@ ArcticDB has traps that shape this module (all of them measured):
 - A deleted ``data.mdb`` goes on working, into a file without a name. Its inode is compared before each call.
 - On S3 several calls keep Python's lock while they wait (opening, listing, looking for a symbol), and the SDK tries an
   answer of 500 eleven times: the whole process would stand still for a minute. The retries are cut to two, since the
-  writer has a back-off of its own, and before each call the endpoint is asked in a way that lets other threads run.
+  writer has a back-off of its own, and before each call the endpoint is asked in a way that lets other threads run. A
+  server that falls silent in the middle of a call is waited for for seconds, not for ArcticDB's 200.
 
 The room that counts is the high-water mark (the file's size): LMDB reuses freed pages inside the file but never gives
 them back, so a map reported full here may still hold free pages. That is on the safe side, and the cure is the same: a
@@ -30,6 +31,7 @@ from urllib.parse import parse_qsl
 
 from engine.errors import StoreUnavailable
 from engine.settings import redact
+from engine.storage.calls import noted
 
 MEBI: Final = 1 << 20
 _MAP_UNIT: Final = 512_000
@@ -40,6 +42,8 @@ _registry_lock: Final = threading.Lock()
 _FATAL: Final = ("lmdb", "mdb_", "brokenpromise", "no space left", "input/output error")
 """Marks of an error that came out of LMDB itself, in small letters; any of them may stand for a failed commit."""
 _PROBE_TIMEOUT_S: Final = 2.0
+_CONNECT_TIMEOUT_MS: Final = 2_000
+_REQUEST_TIMEOUT_MS: Final = 5_000
 
 
 def redacted(uri: str) -> str:
@@ -58,6 +62,7 @@ def prepare_arctic() -> Any:
     """Import ArcticDB with the settings that must stand before a library is opened.
 
     ``VersionMap.ReloadInterval`` 0: a reader sees at once what another process wrote (default: up to two seconds late).
+    ``S3Storage.*TimeoutMs``: a server that takes a request and says nothing would be waited for for 200 s.
     ``StorageLock.WaitMs`` 10: the first listing of a library takes milliseconds, not a second. The wait is for stores
     that make writes visible late; neither LMDB nor today's S3 does. Its warnings (each empty snapshot is one) stay silent.
     """
@@ -66,6 +71,8 @@ def prepare_arctic() -> Any:
 
     set_config_int("VersionMap.ReloadInterval", 0)
     set_config_int("StorageLock.WaitMs", 10)
+    set_config_int("S3Storage.ConnectTimeoutMs", _CONNECT_TIMEOUT_MS)
+    set_config_int("S3Storage.RequestTimeoutMs", _REQUEST_TIMEOUT_MS)
     set_log_level("ERROR")
     return arcticdb
 
@@ -148,6 +155,10 @@ class Handle:
         Raises:
             StoreUnavailable: It failed, or must not be made at all; the text names the place and the reason.
         """
+        with noted(f"{act} {self.place}"):
+            return self._guarded(act, call)
+
+    def _guarded(self, act: str, call: Callable[[], Any]) -> Any:
         self.check_place()
         try:
             return call()
@@ -173,7 +184,8 @@ class Handle:
             raise StoreUnavailable(f"{self.place} is out of use: {self.broken}")
         if self.path is None:
             if self._endpoint is not None:
-                self._endpoint.ask(self.place)
+                with noted(f"ask {self.place}"):
+                    self._endpoint.ask(self.place)
             return
         for name, seen in list(self._inodes.items()):
             file = self.path / name / "data.mdb"

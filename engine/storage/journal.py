@@ -32,6 +32,7 @@ from engine.core.events import AnyFact, decode_facts, encode_facts, writable
 from engine.errors import JournalDamaged, JournalFull
 from engine.ports import Clock
 from engine.receipt import Receipt, settle_all
+from engine.storage.calls import PATIENCE_S
 from engine.storage.journal_file import GroupRow, JournalFile
 
 log = logging.getLogger(__name__)
@@ -99,9 +100,12 @@ class SqliteJournal:
         self._swapping = threading.Lock()
         self._closed = False
         self._failing = ""
+        self._taken: list[Receipt] = []
+        self._since = 0.0
+        self.failure: BaseException | None = None
         self._commit_ms: deque[float] = deque(maxlen=2000)
         self._commits = 0
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._guarded_run, name="journal", daemon=True)
         self._thread.start()
 
     # ------------------------------------------------------------------------------------------------- writing
@@ -123,13 +127,27 @@ class SqliteJournal:
             receipt.settle(self.head)
             return receipt
         self._queue.put(receipt)
-        if self._closed:
+        if self._closed or self.failure is not None:
             self._turn_away()
         return receipt
 
+    def _guarded_run(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:
+            log.critical("the journal's thread has failed; nothing is accepted any more", exc_info=error)
+            self.failure = error
+            self._failing = f"its thread has failed: {error!r}"
+            for receipt in self._taken:
+                if not receipt.done():
+                    receipt.settle(error=self._end())
+            self._turn_away()
+
     def _run(self) -> None:
         while (taken := self._take()) is not None:
+            self._taken, self._since = taken, time.monotonic()
             self._commit(taken)
+            self._taken, self._since = [], 0.0
 
     def _take(self) -> list[Receipt] | None:
         """What gathered, at most ``GROUP_LIMIT`` facts (one larger submission stays whole); ``None`` at the end."""
@@ -153,13 +171,19 @@ class SqliteJournal:
 
     def _turn_away(self) -> None:
         """Answer what was submitted after the end."""
+        if self._held is not None and self.failure is not None:
+            self._held.settle(error=self._end())
+            self._held = None
         while not self._queue.empty():
             try:
                 late = self._queue.get_nowait()
             except Empty:
                 return
             if late is not None:
-                late.settle(error=JournalFull(f"journal {self.path} is closed"))
+                late.settle(error=self._end())
+
+    def _end(self) -> JournalFull:
+        return JournalFull(f"journal {self.path} is closed" if self.failure is None else self._failing)
 
     def _commit(self, taken: list[Receipt]) -> None:
         facts = [fact for receipt in taken for fact in receipt.facts]
@@ -293,6 +317,13 @@ class SqliteJournal:
 
     # ------------------------------------------------------------------------------------------------- state
 
+    @property
+    def failing(self) -> str:
+        """Why nothing becomes durable, empty while it does; asked from outside, so a disk that stands still is told too."""
+        since = self._since
+        waited_s = time.monotonic() - since if since else 0.0
+        return self._failing or (f"its disk has not answered for {waited_s:.0f} s" if waited_s > PATIENCE_S else "")
+
     def size(self) -> int:
         """Bytes on disk, the write-ahead file included."""
         return self._file.size()
@@ -312,7 +343,7 @@ class SqliteJournal:
             commit_p95_ms=at(0.95),
             commit_max_ms=at(1.0),
             bytes=self.size(),
-            failing=self._failing,
+            failing=self.failing,
         )
 
     def close(self) -> None:

@@ -60,6 +60,11 @@ class WriterLock:
             self.release()
             raise
 
+    @property
+    def held(self) -> bool:
+        """True until :meth:`release`."""
+        return bool(self._files)
+
     def release(self) -> None:
         """Give the locks back. Idempotent; the files stay, since deleting them would race with the next owner."""
         for file in self._files:

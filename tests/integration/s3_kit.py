@@ -20,7 +20,10 @@ HOP = {"transfer-encoding", "content-length", "connection", "server", "date"}
 
 
 class Door(BaseHTTPRequestHandler):
-    """Passes requests on, or answers them with ``ill["code"]``; ``PUT /__`` changes ``ill``."""
+    """Passes requests on, or answers them with ``ill["code"]``; ``PUT /__`` changes ``ill``.
+
+    A code of -1 is silence: the request is taken, and nothing comes back until the server is well again.
+    """
 
     protocol_version = "HTTP/1.1"
     behind = 0
@@ -32,6 +35,11 @@ class Door(BaseHTTPRequestHandler):
             type(self).ill = {**Door.ill, **json.loads(body)}
             return self.reply(200, [], b"")
         if self.command in self.ill["methods"] and self.ill["code"]:
+            if self.ill["after"] <= 0 and self.ill["code"] < 0:
+                while self.ill["code"] < 0:
+                    time.sleep(0.02)
+                self.close_connection = True
+                return None
             if self.ill["after"] <= 0:
                 return self.reply(self.ill["code"], [], b"" if self.command == "HEAD" else b"<Error/>")
             self.ill["after"] -= 1
@@ -81,6 +89,10 @@ class S3:
 
     def fall_ill(self, code, methods=("GET", "PUT", "POST", "HEAD", "DELETE"), after=0):
         self.set(code=code, methods=list(methods), after=after)
+
+    def fall_silent(self, methods=("GET", "PUT", "POST", "HEAD", "DELETE"), after=0):
+        """Take requests and say nothing."""
+        self.set(code=-1, methods=list(methods), after=after)
 
     def get_well(self):
         self.set(code=0)

@@ -81,6 +81,56 @@ def test_a_reader_that_fails_does_not_stop_the_journal(tmp_path, caplog):
     assert "the reader of the journal failed" in caplog.text
 
 
+def test_a_disk_that_stands_still_is_told_while_it_is_waited_for(tmp_path):
+    journal = SqliteJournal(tmp_path / "journal.db")
+    append, entered, free = journal._file.append, threading.Event(), threading.Event()
+
+    def stand_still(row):
+        entered.set()
+        assert free.wait(300)
+        append(row)
+
+    journal._file.append = stand_still
+    receipt = journal.submit([fill(1)])
+    assert entered.wait(60)
+    assert journal.failing == ""
+    until(lambda: "has not answered" in journal.failing)
+    assert "has not answered" in journal.stats().failing
+    free.set()
+    assert receipt.result(60) == 1
+    until(lambda: journal.failing == "")
+    journal.close()
+
+
+def test_when_the_journals_own_thread_fails_everybody_hears_of_it_and_nobody_waits(tmp_path):
+    journal = SqliteJournal(tmp_path / "journal.db")
+    resume, entered, free = journal._resume, threading.Event(), threading.Event()
+
+    def refuse(_row):
+        entered.set()
+        assert free.wait(300)
+        raise OSError("no disk")
+
+    def fail():
+        resume()
+        raise MemoryError
+
+    journal._file.append, journal._resume = refuse, fail
+    taken = journal.submit([fill(1)])
+    assert entered.wait(60)
+    waiting = [journal.submit([fill(n)]) for n in range(2, 5)]
+    free.set()
+    with pytest.raises(JournalFull, match="no disk"):
+        taken.result(60)
+    for receipt in waiting:
+        with pytest.raises(JournalFull, match="its thread has failed: MemoryError"):
+            receipt.result(60)
+    with pytest.raises(JournalFull, match="its thread has failed"):
+        journal.submit([fill(5)]).result(60)
+    assert "its thread has failed" in journal.failing
+    journal.close()
+
+
 CHILD = """
 import sys
 from engine.storage.journal import SqliteJournal
