@@ -145,7 +145,9 @@ def _part(name: str, *columns: str) -> Callable[[Picture, str, str], Tables]:
 def _health(picture: Picture, _strategy: str, _account: str) -> Tables:
     found = picture.parts.get("health") or {}
     names = ("ok", "queue_depth", "journal_seq", "stored_seq", "memory_mb")
-    return {"": pd.DataFrame({"figure": names, "value": [str(found.get(name, "—")) for name in names]})}
+    return {
+        "": pd.DataFrame({"figure": names, "value": ["—" if found.get(n) is None else str(found[n]) for n in names]})
+    }
 
 
 CONTENT: Final[Mapping[str, tuple[frozenset[str], Callable[[Picture, str, str], Tables]]]] = {

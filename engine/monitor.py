@@ -50,13 +50,12 @@ def percentiles(values: Iterable[float], **shares: float) -> dict[str, float | N
     return {name: ordered[min(int(len(ordered) * share), len(ordered) - 1)] for name, share in shares.items()}
 
 
-def memory_mb() -> float:
-    """Resident memory of this process, MiB; NaN where the system does not tell."""
-    return (
-        int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1_048_576
-        if Path("/proc/self/statm").exists()
-        else 0.0
-    )
+def memory_mb(statm: Path = Path("/proc/self/statm")) -> float | None:
+    """Resident memory of this process, MiB; ``None`` where the system does not tell."""
+    try:
+        return int(statm.read_text().split()[1]) * _PAGE / 1_048_576
+    except FileNotFoundError:
+        return None
 
 
 class Heap:

@@ -202,14 +202,18 @@ class IbBroker:
 
     # For the loops of a connection.
 
-    def emit(self, facts: Sequence[AnyFact]) -> None:
-        """Hand facts on, and ask for the details of instruments never seen. A bond's mark is never given out (F88)."""
+    def emit(self, facts: Sequence[AnyFact]) -> bool:
+        """Hand facts on, and ask for the details of instruments never seen. A bond's mark is never given out (F88).
+
+        Returns:
+            False when they were not taken, and IB is asked for them again.
+        """
         for fact in facts:
             if isinstance(fact, Fill | OrderUpdate) and fact.instrument is not None and self._work is not None:
                 self._work.describe(fact.instrument)
             if isinstance(fact, InstrumentDescribed) and not fact.instrument.is_percent_of_par:
                 self.accounts.described(fact.instrument.con_id, fact.instrument.price_magnifier or 1)
-        self._outlet.emit(facts)
+        return self._outlet.emit(facts)
 
     def sweep(self, session: Session) -> None:
         """Compare the client library's own list of fills with what the taps saw; then it may forget them."""

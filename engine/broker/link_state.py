@@ -51,7 +51,7 @@ class LinkKeeper:
         settings: Settings,
         clock: Clock,
         on_state: Callable[[BrokerState], None],
-        emit: Callable[[Sequence[AnyFact]], None],
+        emit: Callable[[Sequence[AnyFact]], object],
         heard: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         self.heard_until: datetime | None = None

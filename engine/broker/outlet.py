@@ -33,20 +33,22 @@ class Outlet:
         self._refused = refused
         self._repeats = Repeats()
 
-    def emit(self, facts: Sequence[AnyFact]) -> None:
-        """Hand on what is new."""
+    def emit(self, facts: Sequence[AnyFact]) -> bool:
+        """Hand on what is new; False when the sink did not take it."""
         for fact in facts:
             if isinstance(fact, Fill):
                 self._check_time(fact)
         fresh = self._repeats.fresh(facts)
         if not fresh:
-            return
+            return True
         try:
             self._sink(fresh)
         except Exception:
             log.exception("%d facts were not accepted; IB will be asked for them again", len(fresh))
             self._repeats.forget()
             self._refused()
+            return False
+        return True
 
     def knows_execution(self, account: str, exec_id: str) -> bool:
         """True when the execution went out before."""

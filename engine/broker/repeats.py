@@ -5,7 +5,7 @@ reconnect. Only exact repeats are held back. The same id with another content go
 
 A day is kept, since IB replays a day and no more. A number of facts would be no bound: a day that is larger than it
 would go through anew with every replay. So that a busy day is small, identity and content are kept as their hashes;
-a fact is held back wrongly only if both 64-bit numbers meet by chance.
+something is held back wrongly only if both 64-bit numbers meet by chance.
 """
 
 from __future__ import annotations
@@ -16,19 +16,47 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.broker.remembered import Remembered
 from engine.core.events import AnyFact, Commission, Fill, InstrumentDescribed, OrderUpdate, Quarantined
 
 _KEPT: Final = timedelta(hours=25)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Repeats:
-    """Remembers the last content per identity for a day or two."""
+class LastSaid:
+    """Remembers what was said last of something, for a day or two."""
 
     def __init__(self) -> None:
-        self._last: dict[int, int] = {}
-        self._before: dict[int, int] = {}
+        self._last = Remembered()
+        self._before = Remembered()
         self._since = _EPOCH
+
+    def knows(self, key: int) -> bool:
+        """True when anything was said of it."""
+        return self._last.get(key) is not None or self._before.get(key) is not None
+
+    def says(self, key: int, content: int, at: datetime) -> bool:
+        """True when just this was said of it last."""
+        if at - self._since > _KEPT:
+            self._before, self._last = self._last, Remembered()
+            self._since = at
+        known = self._last.get(key)
+        if known is None:
+            known = self._before.get(key)
+            if known is not None:
+                self._last.put(key, known)
+        return known == content
+
+    def note(self, key: int, content: int) -> None:
+        """Remember what is said now."""
+        self._last.put(key, content)
+
+
+class Repeats:
+    """Holds back facts that only repeat."""
+
+    def __init__(self) -> None:
+        self._said = LastSaid()
 
     def fresh(self, facts: Sequence[AnyFact]) -> list[AnyFact]:
         """Leave out the facts that only repeat, and remember the others."""
@@ -36,26 +64,21 @@ class Repeats:
 
     def knows_execution(self, account: str, exec_id: str) -> bool:
         """True when the execution went on before."""
-        key = hash(("fill", account, exec_id))
-        return key in self._last or key in self._before
+        return self._said.knows(hash(("fill", account, exec_id)))
 
     def forget(self) -> None:
         """What was handed on may be lost: let the next replay through."""
-        self._last, self._before = {}, {}
+        self._said = LastSaid()
 
     def _is_new(self, fact: AnyFact) -> bool:
         marked = _content(fact)
         if marked is None:
             return True
-        if fact.received_at - self._since > _KEPT:
-            self._before, self._last = self._last, {}
-            self._since = fact.received_at
         key, content = hash(marked[0]), hash(marked[1])
-        known = self._last.get(key)
-        if known is None:
-            known = self._before.get(key)
-        self._last[key] = content
-        return known != content
+        if self._said.says(key, content, fact.received_at):
+            return False
+        self._said.note(key, content)
+        return True
 
 
 def _content(fact: AnyFact) -> tuple[tuple[Any, ...], Any] | None:

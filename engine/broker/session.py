@@ -50,7 +50,7 @@ class Session:
         epoch: int,
         clock: Clock,
         accounts: AccountBook,
-        emit: Callable[[Sequence[AnyFact]], None],
+        emit: Callable[[Sequence[AnyFact]], bool],
         notice: Callable[[int, int, str], None],
         lost: Callable[[str], None] = lambda _: None,
     ) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from engine.broker import wire
 from engine.broker.account import AccountBook
+from engine.broker.repeats import LastSaid
 from engine.broker.requests import COMPLETED_ORDERS, CURRENT_TIME, OPEN_ORDERS, POSITIONS, Requests
 from engine.broker.shapes import raw_text
 from engine.broker.sights import OrderSights
@@ -43,7 +44,7 @@ class Taps:
         requests: The connection's open requests; rows and end markers go there.
         accounts: Takes account values and portfolio rows.
         sights: The connection's orders.
-        emit: Takes facts, in order of arrival.
+        emit: Takes facts, in order of arrival; False when they must come again.
         notice: Takes IB's errors and notices: number, code, text, and whether it ended a request.
         heard: Called for every message.
         now: Our clock, UTC.
@@ -56,7 +57,7 @@ class Taps:
         requests: Requests,
         accounts: AccountBook,
         sights: OrderSights,
-        emit: Callable[[Sequence[AnyFact]], None],
+        emit: Callable[[Sequence[AnyFact]], bool],
         notice: Callable[[int, int, str, bool], None],
         heard: Callable[[], None],
         now: Callable[[], datetime],
@@ -70,6 +71,7 @@ class Taps:
         self._heard = heard
         self._now = now
         self._zone = zone
+        self._said = LastSaid()
         # Message -> reader; a reader says whether the library should see the message too.
         self._readers: dict[str, Callable[[list[str]], bool]] = {
             wire.EXECUTION: self._execution,
@@ -152,19 +154,24 @@ class Taps:
             self._emit([*facts, commission] if commission is not None else facts)
 
     def _execution(self, fields: list[str]) -> bool:
-        facts = wire_facts(fields, self._now(), default_zone=self._zone)
-        fill = facts[0]
-        if isinstance(fill, Fill):
-            self._requests.row(wire.request_id(fields, 1), fill.exec_id)
-            self._sights.executed(fill)
-            self._emit(facts)
-            # A time that nobody can read makes the libraries raise and forget the execution; the books have it by now.
-            return fill.executed_at is not None
-        return True
+        self._requests.row(wire.request_id(fields, 1), None)  # its number counts, and a day has very many
+        return self._once(wire.execution_key(fields), fields[2:], fields)
 
     def _commission(self, fields: list[str]) -> bool:
-        self._emit(wire_facts(fields, self._now(), default_zone=self._zone))
-        return True
+        return self._once(wire.commission_key(fields), fields, fields)
+
+    def _once(self, about: tuple[str, ...], words: list[str], fields: list[str]) -> bool:
+        """Read an execution or a fee, unless it is word for word what was said of it last."""
+        key, content, now = hash(about), hash(tuple(words)), self._now()
+        if self._said.says(key, content, now):
+            return False
+        facts = wire_facts(fields, now, default_zone=self._zone)
+        for fact in facts:
+            if isinstance(fact, Fill):
+                self._sights.executed(fact)
+        if self._emit(facts):
+            self._said.note(key, content)
+        return False
 
     def _order_status(self, fields: list[str]) -> bool:
         self._emit([self._sights.status(wire.order_status(fields), received_at=self._now())])

@@ -115,6 +115,26 @@ def execution(fields: list[str]) -> tuple[int, Shape]:
     return whole_of(fields[1]), Shape({"contract": contract, "execution": report})
 
 
+def execution_key(fields: list[str]) -> tuple[str, ...]:
+    """What an execution is known by: message, account and id.
+
+    Raises:
+        Unreadable: Fields are missing.
+    """
+    _need(fields, 31, "an execution")
+    return fields[0], fields[16], fields[14]
+
+
+def commission_key(fields: list[str]) -> tuple[str, ...]:
+    """What a commission report is known by: message and execution's id.
+
+    Raises:
+        Unreadable: Fields are missing.
+    """
+    _need(fields, 6, "a commission report")
+    return fields[0], fields[2]
+
+
 def commission(fields: list[str]) -> Shape:
     """Read message 59.
 

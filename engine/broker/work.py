@@ -41,7 +41,7 @@ class Owner(Protocol):
     accounts: AccountBook
     settled: asyncio.Event
 
-    def emit(self, facts: Sequence[AnyFact]) -> None:
+    def emit(self, facts: Sequence[AnyFact]) -> bool:
         """Hand on facts."""
         ...
 

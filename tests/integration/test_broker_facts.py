@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.broker.translate import facts_from_raw
+from engine.broker.translate import facts_from_raw, wire_facts
 from engine.core.events import Commission, Fill, InstrumentDescribed, OrderUpdate, Quarantined, RateSeen
 from tests.integration.broker_kit import desk, gateway, linked, until
 
@@ -210,6 +210,25 @@ async def test_facts_that_were_refused_come_again_with_a_replay(host, monkeypatc
         link.broker._outlet._sink = full
         exec_id = await desk(host, "manual_trade", symbol="AAPL", quantity=10)
         await until(lambda: link.of(Fill, exec_id=exec_id))
+
+
+async def test_a_second_replay_of_the_day_is_counted_not_read_and_the_library_keeps_nothing_of_it(host, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "engine.broker.taps.wire_facts", lambda fields, *a, **k: read.append(fields[0]) or wire_facts(fields, *a, **k)
+    )
+    async with linked(host.port) as link:
+        first = await desk(host, "manual_trade", symbol="AAPL", quantity=10)
+        await desk(host, "manual_trade", symbol="MSFT", quantity=-5)
+        assert await link.broker.refresh_executions() == 2
+        read.clear()
+        assert await link.broker.refresh_executions() == 2
+        assert read == []
+        corrected = await desk(host, "correction", exec_id=first, quantity=8)
+        await link.broker.refresh_executions()
+        assert "11" in read
+        assert len(link.of(Fill, exec_id=corrected)) == 1
+        assert link.broker._session.ib.fills() == []
 
 
 async def test_a_tap_that_fails_is_made_good_by_the_sweep_f8(host):

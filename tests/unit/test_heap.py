@@ -1,4 +1,4 @@
-"""What is given back to the C library goes back to the system."""
+"""What is given back to the C library goes back to the system; what the system does not tell is unknown."""
 
 import ctypes
 from pathlib import Path
@@ -27,3 +27,7 @@ def test_memory_in_holes_goes_back_to_the_system():
     heap.trim()
     assert memory_mb() < held - 50
     library.free(blocks[-1])
+
+
+def test_memory_is_unknown_not_zero_where_the_system_does_not_tell(tmp_path):
+    assert memory_mb(tmp_path / "statm") is None
