@@ -2,7 +2,7 @@
 
 Average cost depends on the order, and executions come late, are corrected, voided and moved. So the book keeps its lines
 sorted by when they happened and folds again from the place of a change. Appending at the end, which is nearly every fill,
-costs one step; every 256 lines the state is kept, so a change in the middle of a long day repeats only what follows it.
+costs one step; every 32 lines the state is kept, so a change in the middle of a long day repeats only what follows it.
 
 The oldest lines can be put away: the book then begins with the state after the last of them. Whoever keeps them brings
 them back before anything changes among them.
@@ -24,7 +24,7 @@ from engine.core.position import Position, step
 SortKey = tuple[datetime, int, int]
 """(order time, sequence in the broker's id, our first sequence): unique, since the last part is."""
 
-_EVERY: Final = 256
+_EVERY: Final = 32
 _sort: Final = attrgetter("sort")
 
 

@@ -39,8 +39,9 @@ def split_exec_id(exec_id: str) -> tuple[ExecRoot, int]:
         Root and revision. An id without a numeric last group (or one of more than nine digits) is its own root with
         revision 0, since nothing in it says that it revises anything.
     """
-    if exec_id[-3:] == ".01" and len(exec_id) > len(".01"):  # nearly all are first ones
-        return exec_id[:-3], 1  # type: ignore[return-value]
+    root = exec_id[:-3]
+    if root and exec_id[-3:] == ".01":  # nearly all are first ones
+        return root, 1  # type: ignore[return-value]
     head, _, tail = exec_id.rpartition(".")
     if head and tail.isdigit() and tail.isascii() and len(tail) <= _LONGEST_REVISION:
         return head, int(tail)  # type: ignore[return-value]

@@ -24,6 +24,7 @@ import msgspec
 
 from engine.core.events import Fill, OrderUpdate, RuleSet
 from engine.core.ids import UNASSIGNED
+from engine.state.changes import Changes
 
 _SEPARATORS: Final = frozenset(":/|#-_. ")
 _CACHED: Final = 10_000
@@ -36,6 +37,10 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     perm_id: int
     strategy: str
     order_ref: str
+
+
+Claims = tuple[Claim, ...]
+"""On one order id; nearly always one, so a tuple: smaller than a list, and the garbage collector lets go of it."""
 
 
 class Inferred(NamedTuple):
@@ -70,7 +75,7 @@ class Attribution:
         self.names: dict[str, None] = dict.fromkeys(patterns)
         self.rules: dict[str, RuleSet] = {}
         self._by_perm: dict[str, dict[int, str]] = {}
-        self._by_order: dict[int, dict[int, list[Claim]]] = {}
+        self._by_order: dict[int, dict[int, Claims]] = {}
         self._by_ref: dict[str, str] = {}
         self._guessed: dict[str, str] = {}
 
@@ -108,10 +113,13 @@ class Attribution:
         return first if first is not None and first != strategy else None
 
     def _claim_order(self, strategy: str, sight: Fill | OrderUpdate) -> str | None:
-        claims = self._by_order.setdefault(sight.client_id, {}).setdefault(sight.order_id, [])
+        orders = self._by_order.get(sight.client_id)
+        if orders is None:
+            orders = self._by_order[sight.client_id] = {}
+        claims = orders.get(sight.order_id)
         mine = Claim(sight.account, sight.perm_id, strategy, sight.order_ref)
         if not claims:
-            claims.append(mine)
+            orders[sight.order_id] = (mine,)
             return None
         for place, claim in enumerate(claims):
             if not _accounts_agree(claim.account, mine.account):
@@ -121,13 +129,14 @@ class Attribution:
             if not claim.perm_id or not mine.perm_id:
                 if claim.strategy != strategy and not claim.perm_id:
                     # A session that never heard its permId, then the next session's order of the same number.
-                    claims[place] = mine
+                    orders[sight.order_id] = _with(claims, place, mine)
                 elif claim.strategy == strategy and not claim.perm_id:
-                    claims[place] = Claim(
+                    both = Claim(
                         mine.account or claim.account, mine.perm_id, strategy, claim.order_ref or mine.order_ref
                     )
+                    orders[sight.order_id] = _with(claims, place, both)
                 return None
-        claims.append(mine)
+        orders[sight.order_id] = (*claims, mine)
         return None
 
     def infer(self, sight: Fill | OrderUpdate) -> Inferred:
@@ -165,15 +174,14 @@ class Attribution:
                 return Inferred(same.pop(), secondary=True)
         return None
 
-    def _bind(self, strategy: str, sight: Fill | OrderUpdate, claims: list[Claim] | tuple[()]) -> None:
+    def _bind(self, strategy: str, sight: Fill | OrderUpdate, claims: Claims) -> None:
         """Upgrade a claim made before the permId was known, once; from then on another permId is another order."""
         if not sight.perm_id or not claims:
             return
         for place, claim in enumerate(claims):
             if not claim.perm_id and claim.strategy == strategy and _accounts_agree(claim.account, sight.account):
-                claims[place] = msgspec.structs.replace(
-                    claim, perm_id=sight.perm_id, account=sight.account or claim.account
-                )
+                bound = msgspec.structs.replace(claim, perm_id=sight.perm_id, account=sight.account or claim.account)
+                self._by_order[sight.client_id][sight.order_id] = _with(claims, place, bound)
                 self._by_perm.setdefault(sight.account, {}).setdefault(sight.perm_id, strategy)
                 return
 
@@ -199,7 +207,7 @@ class Attribution:
                 return Inferred(rule.strategy)
         return NOBODY
 
-    def set_rule(self, rule: RuleSet) -> None:
+    def rule(self, rule: RuleSet, _changes: Changes) -> None:
         """Take the operator's latest word on a rule; it works on what comes from now on."""
         self.rules[rule.rule_id] = rule
         if rule.strategy != UNASSIGNED:
@@ -210,28 +218,28 @@ class Attribution:
         """The strategy that claimed a permId."""
         return self._by_perm.get(account, {}).get(perm_id)
 
-    def claims_on(self, client_id: int, order_id: int) -> list[Claim]:
+    def claims_on(self, client_id: int, order_id: int) -> Claims:
         """Claims on an order id."""
-        return self._by_order.get(client_id, {}).get(order_id, [])
+        return self._by_order.get(client_id, {}).get(order_id, ())
 
-    def put_away(self, perms: list[tuple[str, int, str]], claims: list[tuple[int, int, list[Claim]]]) -> None:
+    def put_away(self, perms: list[tuple[str, int, str]], claims: list[tuple[int, int, Claims]]) -> None:
         """Let go of claims that are kept elsewhere."""
         for account, perm_id, _ in perms:
             del self._by_perm[account][perm_id]
         for client_id, order_id, _ in claims:
             del self._by_order[client_id][order_id]
 
-    def bring_back(self, perms: list[tuple[str, int, str]], claims: list[tuple[int, int, list[Claim]]]) -> None:
+    def bring_back(self, perms: list[tuple[str, int, str]], claims: list[tuple[int, int, Claims]]) -> None:
         """Take claims back that were put away."""
         for account, perm_id, strategy in perms:
             self._by_perm.setdefault(account, {}).setdefault(perm_id, strategy)
         for client_id, order_id, found in claims:
             orders = self._by_order.setdefault(client_id, {})
-            orders[order_id] = [*found, *orders.get(order_id, [])]
+            orders[order_id] = (*found, *orders.get(order_id, ()))
 
     def dump(
         self,
-    ) -> tuple[list[str], list[RuleSet], dict[str, dict[int, str]], dict[int, dict[int, list[Claim]]], dict[str, str]]:
+    ) -> tuple[list[str], list[RuleSet], dict[str, dict[int, str]], dict[int, dict[int, Claims]], dict[str, str]]:
         """Everything learnt: names, rules, claims by permId, by order id, by reference."""
         return list(self.names), list(self.rules.values()), self._by_perm, self._by_order, self._by_ref
 
@@ -240,7 +248,7 @@ class Attribution:
         names: list[str],
         rules: list[RuleSet],
         by_perm: dict[str, dict[int, str]],
-        by_order: dict[int, dict[int, list[Claim]]],
+        by_order: dict[int, dict[int, Claims]],
         by_ref: dict[str, str],
     ) -> None:
         """Take over what :meth:`dump` gave; strategies configured since then are kept."""
@@ -260,6 +268,11 @@ def rule_matches(rule: RuleSet, sight: Fill | OrderUpdate) -> bool:
         and (not rule.account or rule.account == sight.account)
         and (not rule.con_id or rule.con_id == con_id)
     )
+
+
+def _with(claims: Claims, place: int, claim: Claim) -> Claims:
+    """The same claims with another one at a place."""
+    return (*claims[:place], claim, *claims[place + 1 :])
 
 
 def _accounts_agree(one: str, other: str) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.core.book import SortKey
 from engine.core.events import Fill, OrderUpdate
-from engine.state.attribution import Claim
+from engine.state.attribution import Claims
 from engine.state.executions import Execution
 from engine.state.order import Order
 
@@ -53,7 +53,7 @@ class Closed(msgspec.Struct, kw_only=True, array_like=True, tag="orders", gc=Fal
     orders: list[Order]
     aliases: list[tuple[str, str]]
     perms: list[tuple[str, int, str]]
-    claims: list[tuple[int, int, list[Claim]]]
+    claims: list[tuple[int, int, Claims]]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -13,7 +13,7 @@ from datetime import datetime
 from engine.core.events import Fill
 from engine.core.instrument import Instrument
 from engine.state.books import Shelf
-from engine.state.changes import Changes
+from engine.state.changes import Changes, Moment
 from engine.state.executions import Execution, moved_record, record_of
 from engine.state.findings import Findings
 from engine.state.index import Index
@@ -25,23 +25,26 @@ class Booking:
     Attributes:
         pending: Executions whose fee is not known, by their first sequence.
         activity: (account, con_id) -> our time of the last fact that touched it.
-        seq: Sequence of the fact being applied, ``at`` its recorded time; set by the ledger.
+        moment: Which fact is being applied.
     """
 
     def __init__(self) -> None:
         """Start with empty books."""
-        self.shelf = Shelf()
+        self.moment = Moment()
+        self.shelf = Shelf(self.moment)
         self.index = Index()
-        self.findings = Findings()
+        self.findings = Findings(self.moment)
         self.pending: dict[int, Execution] = {}
         self.activity: dict[tuple[str, int], datetime] = {}
-        self.seq = 0
-        self.at: datetime | None = None
+
+    @property
+    def seq(self) -> int:
+        """Sequence of the fact being applied."""
+        return self.moment.seq
 
     def now(self) -> datetime:
         """Recorded time of the fact being applied."""
-        assert self.at is not None, "the ledger sets the time before it applies"
-        return self.at
+        return self.moment.now()
 
     def terms_for(self, execution: Execution) -> Instrument:
         """The instrument that counts for an execution's arithmetic; groups, which count nowhere, keep their own."""
@@ -67,8 +70,9 @@ class Booking:
 
     def again(self, executions: Iterable[Execution], changes: Changes) -> None:
         """Hand out the records of executions whose figures changed."""
+        seq, at = self.moment.seq, self.moment.now()
         for execution in executions:
-            execution.seq, execution.recorded_at = self.seq, self.now()
+            execution.seq, execution.recorded_at = seq, at
             changes.dirty.add(execution.strategy)
             changes.fills.append(record_of(execution, self.terms_for(execution)))
 
@@ -88,7 +92,9 @@ class Booking:
         """Note that something about an instrument in an account was heard."""
         key = (fill.account, fill.instrument.con_id)
         moment = at or self.now()
-        self.activity[key] = max(moment, self.activity.get(key, moment))
+        last = self.activity.get(key)
+        if last is None or moment > last:
+            self.activity[key] = moment
 
 
 def resort(execution: Execution) -> None:

@@ -19,7 +19,8 @@ from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import ONE, Instrument
 from engine.core.position import average
 from engine.core.records import PositionRecord
-from engine.state.executions import Execution
+from engine.state.changes import Moment
+from engine.state.executions import FEE_BEARING, Execution
 
 BookKey = tuple[str, str, int]
 
@@ -30,15 +31,18 @@ class Terms(msgspec.Struct, kw_only=True):
     Attributes:
         described: True once the broker's contract details gave it.
         plain: True when a quoted price is already currency per unit of quantity.
+        combo: True for the parent of a combination.
     """
 
     instrument: Instrument
     described: bool = False
     plain: bool = True
+    combo: bool = False
 
     def set(self, instrument: Instrument) -> None:
         """Take over an instrument's figures."""
         self.instrument = instrument
+        self.combo = instrument.is_combo
         self.plain = instrument.multiplier == ONE and instrument.price_magnifier in {None, 1}
 
     def unit_price(self, execution_price: Decimal) -> Decimal:
@@ -71,6 +75,11 @@ class Holding(Book[Execution]):
         self.voided: list[Execution] = []
         self.seq = 0
         self.record: PositionRecord | None = None
+
+    def touched(self, seq: int) -> None:
+        """Note that the fact of that sequence changes it: what was made of it before is out of date."""
+        self.seq = seq
+        self.record = None
 
     def charge(self, execution: Execution, sign: int = 1) -> None:
         """Add (or with ``sign`` -1 take away) an execution's fee, known or pending."""
@@ -123,17 +132,20 @@ class Shelf:
         loose: Executions that are in no book (groups, legs that were taken back), by what tells them apart: the
             sequence in their id (all legs of an entry have one fact) and their first sequence of ours.
         recall: Brings lines that were put away back: all from a place on, or with ``None`` all.
-        seq: Sequence of the fact being applied; set by the ledger.
     """
 
-    def __init__(self) -> None:
-        """Start without books."""
+    def __init__(self, moment: Moment) -> None:
+        """Start without books.
+
+        Args:
+            moment: Which fact is being applied.
+        """
+        self._moment = moment
         self.recall: Callable[[Holding, SortKey | None], None] = _nothing_away
         self.books: dict[BookKey, Holding] = {}
         self.names: dict[str, None] = {}
         self.loose: dict[tuple[int, int], Execution] = {}
         self.terms: dict[int, Terms] = {}
-        self.seq = 0
 
     def terms_of(self, instrument: Instrument) -> Terms:
         """The terms that count for an instrument; the first sight of it sets them."""
@@ -154,20 +166,27 @@ class Shelf:
 
     def put(self, execution: Execution) -> list[Execution] | None:
         """Book an execution (or only its fee, when busted); others whose realized P&L changed are returned."""
-        if not execution.bears_fee:
+        state = execution.state
+        if state not in FEE_BEARING:
             self.loose[execution.sort[1:]] = execution
             return None
         fill = execution.fill
-        book = self.book(execution.strategy, fill.account, fill.instrument.con_id)
-        book.seq = self.seq
-        book.record = None
-        book.charge(execution)
-        if execution.state == "active":
-            if book.edge is not None and execution.sort < book.edge:
-                self.recall(book, execution.sort)
-            return book.put(execution)
-        book.voided.append(execution)
-        return None
+        key = (execution.strategy, fill.account, fill.instrument.con_id)
+        book = self.books.get(key)
+        if book is None:
+            book = self.book(*key)
+        book.touched(self._moment.seq)
+        if execution.commission is None:
+            book.pending += 1
+        else:
+            book.charge(execution)
+        if state != "active":
+            book.voided.append(execution)
+            return None
+        edge = book.edge
+        if edge is not None and execution.sort < edge:
+            self.recall(book, execution.sort)
+        return book.put(execution)
 
     def take(self, execution: Execution) -> list[Execution]:
         """Undo :meth:`put`. A book without any execution left is gone, as if it had never been."""
@@ -177,8 +196,7 @@ class Shelf:
         fill = execution.fill
         key = (execution.strategy, fill.account, fill.instrument.con_id)
         book = self.books[key]
-        book.seq = self.seq
-        book.record = None
+        book.touched(self._moment.seq)
         book.charge(execution, -1)
         changed: list[Execution] = []
         if execution.state == "active":
@@ -191,16 +209,18 @@ class Shelf:
 
     def refee(self, execution: Execution, amount: Decimal, currency: str) -> None:
         """Replace an execution's fee."""
-        book = None
-        if execution.bears_fee:
-            book = self.book(execution.strategy, execution.fill.account, execution.fill.instrument.con_id)
+        if execution.state not in FEE_BEARING:
+            execution.commission, execution.commission_currency = amount, currency
+            return
+        fill = execution.fill
+        book = self.books[execution.strategy, fill.account, fill.instrument.con_id]
+        if execution.commission is None:
+            book.pending -= 1
+        else:
             book.charge(execution, -1)
-        execution.commission = amount
-        execution.commission_currency = currency
-        if book is not None:
-            book.charge(execution)
-            book.seq = self.seq
-            book.record = None
+        execution.commission, execution.commission_currency = amount, currency
+        book.charge(execution)
+        book.touched(self._moment.seq)
 
     def describe(self, instrument: Instrument) -> list[Execution]:
         """Take the broker's contract details as the last word.
@@ -222,7 +242,7 @@ class Shelf:
             book.record = None
             if same:
                 continue
-            book.seq = self.seq
+            book.touched(self._moment.seq)
             if book.cold:
                 self.recall(book, None)
             for execution in book.bearers():

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from engine.core.records import FillRecord, Finding, OrderRecord
+
+
+class Moment:
+    """Which fact is being applied; one object that every room of the ledger reads, set by the ledger alone.
+
+    Attributes:
+        seq: Its journal sequence, 0 before the first.
+        at: Our time of it, never going back, ``None`` before the first: the recorded time of records.
+    """
+
+    __slots__ = ("at", "seq")
+
+    def __init__(self) -> None:
+        """Before the first fact."""
+        self.seq = 0
+        self.at: datetime | None = None
+
+    def now(self) -> datetime:
+        """Recorded time of the fact being applied."""
+        assert self.at is not None, "the ledger sets the time before it applies"
+        return self.at
 
 
 class Changes:
@@ -23,14 +46,23 @@ class Changes:
 
     __slots__ = ("dirty", "fills", "findings", "orders", "requests", "resolved")
 
+    findings: list[Finding]
+    resolved: set[str]
+    requests: set[str]
+
     def __init__(self) -> None:
         """Nothing changed so far."""
         self.fills: list[FillRecord] = []
         self.orders: list[OrderRecord] = []
-        self.findings: list[Finding] = []
-        self.resolved: set[str] = set()
         self.dirty: set[str] = set()
-        self.requests: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what hardly any fact needs when it is first asked for."""
+        if name not in self.__slots__:
+            raise AttributeError(name)
+        empty: list[Any] | set[str] = [] if name == "findings" else set()
+        setattr(self, name, empty)
+        return empty
 
     def __bool__(self) -> bool:
         """True when there is anything to store or to show."""

@@ -30,7 +30,7 @@ from engine.core.instrument import Instrument
 from engine.core.records import Finding
 from engine.ports import Archive
 from engine.state.assignments import Assignments
-from engine.state.attribution import Attribution, Claim
+from engine.state.attribution import Attribution, Claims
 from engine.state.booking import Booking
 from engine.state.books import Terms
 from engine.state.executions import Execution
@@ -85,7 +85,7 @@ class State(msgspec.Struct, kw_only=True, array_like=True):
     names: list[str]
     rules: list[RuleSet]
     by_perm: dict[str, dict[int, str]]
-    by_order: dict[int, dict[int, list[Claim]]]
+    by_order: dict[int, dict[int, Claims]]
     by_ref: dict[str, str]
     findings: list[Finding]
     orphans: list[Commission]
@@ -163,7 +163,7 @@ def load_state(parts: Parts, blob: bytes) -> None:
         state = msgspec.msgpack.decode(blob, type=State)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a checkpoint of the books: {error}") from error
-    parts.ledger.seq, parts.ledger.at = state.seq, state.at
+    parts.booking.moment.seq, parts.booking.moment.at = state.seq, state.at
     there = parts.archive.go_back(state.epoch) if parts.archive is not None else 0
     if there != state.blocks:
         raise ValueError(f"{state.blocks} blocks of the books' past belong to it, {there} are there")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from engine.core.exact import ZERO
 from engine.core.ids import split_exec_id
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord, FillState
+
+FEE_BEARING: Final = frozenset({"active", "busted"})
+"""States in which the fee belongs to the book: a busted execution keeps its fee (F18)."""
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,8 +98,8 @@ class Execution(Line, kw_only=True, gc=False):
 
     @property
     def bears_fee(self) -> bool:
-        """True when its fee belongs to the book: a busted execution keeps its fee (F18)."""
-        return self.state in {"active", "busted"}
+        """True when its fee belongs to the book."""
+        return self.state in FEE_BEARING
 
     def more(self) -> Extra:
         """``extra``, made when there is none yet."""

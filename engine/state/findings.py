@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from engine.core.events import Fill
 from engine.core.records import Finding, FindingKind
-from engine.state.changes import Changes
+from engine.state.changes import Changes, Moment
 
 
 class Findings:
@@ -17,13 +16,16 @@ class Findings:
 
     Attributes:
         open: Key -> finding, in order of first sight.
-        at: Time of the fact being applied; set by the ledger.
     """
 
-    def __init__(self) -> None:
-        """Nothing found yet."""
+    def __init__(self, moment: Moment) -> None:
+        """Nothing found yet.
+
+        Args:
+            moment: Which fact is being applied.
+        """
         self.open: dict[str, Finding] = {}
-        self.at: datetime | None = None
+        self._moment = moment
 
     def add(
         self,
@@ -40,12 +42,11 @@ class Findings:
             subject: What it is about; with ``kind`` the stable key.
             about: ``account``, ``con_id``, ``exec_id``, ``strategy`` where known.
         """
-        assert self.at is not None, "findings are made while a fact is applied"
         key = f"{kind}:{subject}"
         known = self.open.get(key)
         if known is not None and known.text == text:
             return
-        seen_at = self.at if known is None else known.seen_at
+        seen_at = self._moment.now() if known is None else known.seen_at
         found = Finding(key=key, kind=kind, severity=severity, text=text, seen_at=seen_at, **about)
         self.open[key] = found
         changes.findings.append(found)

@@ -112,12 +112,17 @@ class Index:
         _drop(self._strays, fill.perm_id, execution)
         _drop(self._strays_by_order, (fill.client_id, fill.order_id), execution)
 
+    @property
+    def has_strays(self) -> bool:
+        """True while there are executions that nobody is known for."""
+        return bool(self._strays or self._strays_by_order)
+
     def strays(self, sight: Fill | OrderUpdate) -> list[Execution]:
         """Unassigned executions of the order that a sight is about.
 
         By permId; by client id and order id only those that never had a permId, since order ids are used again (R10).
         """
-        if not self._strays and not self._strays_by_order:
+        if not self.has_strays:
             return []
         found = dict(self._strays.get(sight.perm_id, {})) if sight.perm_id else {}
         if sight.order_id > 0:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.core.events import Bust, Commission, Fill, OrderUpdate
+from engine.core.events import Fill, OrderUpdate
 from engine.core.exact import multiply
 from engine.core.ids import UNASSIGNED, split_exec_id, venue_sequence
 from engine.core.records import FillState
@@ -44,7 +44,8 @@ class Homes(NamedTuple):
 
 
 class Intake:
-    """Books executions, fees and busts.
+    """Books executions; ``fees`` and ``amendments`` (busts, corrections) are its parts.
+
 
     Attributes:
         unbookable: Executions that cannot be booked, by (account, execution id).
@@ -79,32 +80,27 @@ class Intake:
             if revision <= known.revision or self._bookable(fill, changes):
                 self.amendments.again(known, fill, revision, changes)
 
-    def commission(self, report: Commission, changes: Changes) -> None:
-        """Take in a fee."""
-        self.fees.report(report, changes)
-
-    def bust(self, bust: Bust, changes: Changes) -> None:
-        """Void an execution."""
-        self.amendments.bust(bust, changes)
-
     def _new(self, fill: Fill, root: str, revision: int, changes: Changes) -> None:
         booking = self._booking
-        shelf, seq = booking.shelf, booking.seq
-        instrument = fill.instrument
-        terms = shelf.terms_of(instrument)
+        moment, shelf = booking.moment, booking.shelf
+        instrument, account, price, quantity = fill.instrument, fill.account, fill.price, fill.quantity
+        terms = shelf.terms.get(instrument.con_id) or shelf.terms_of(instrument)
+        known = terms.instrument
         strategy, claimed = self._whose(fill, changes)
         state: FillState = "active"
-        if instrument.is_combo or self._is_master(fill.account):
+        unit_price = value = price
+        combo = terms.combo if instrument is known else instrument.is_combo
+        if combo or (self._masters.get(account, True) and self._is_master(account)):
             state = "group"
-            unit_price = value = instrument.unit_price(fill.price)
-        elif terms.plain:
-            unit_price = value = fill.price
-        else:
-            unit_price = terms.unit_price(fill.price)
+            unit_price = value = instrument.unit_price(price)
+            known = instrument
+        elif not terms.plain:
+            unit_price = terms.unit_price(price)
             value = terms.value(unit_price)
+        seq = moment.seq
         execution = Execution(
             sort=(fill.executed_at or fill.received_at, venue_sequence(root), seq),
-            quantity=fill.quantity,
+            quantity=quantity,
             value=value,
             fill=fill,
             revision=revision,
@@ -114,25 +110,28 @@ class Intake:
             strategy=strategy,
             claimed=claimed,
             seq=seq,
-            recorded_at=booking.now(),
+            recorded_at=moment.now(),
         )
-        if self.amendments.busts or self.fees.waiting:
+        if self.amendments.busts or self.fees.early:
             self.amendments.early(execution, root, changes)
-        booking.index.add(fill.account, root, execution)
+        booking.index.add(account, root, execution)
         changed = shelf.put(execution)
         changes.dirty.add(strategy)
-        booking.activity[fill.account, instrument.con_id] = fill.received_at
-        changes.fills.append(record_of(execution, terms.instrument if state != "group" else instrument))
+        booking.activity[account, instrument.con_id] = fill.received_at
+        changes.fills.append(record_of(execution, known))
         if changed:
             booking.again(changed, changes)
         if execution.commission is None and state != "group":
             booking.pending[seq] = execution
-        self.progress.executed(execution, fill.quantity, multiply(fill.quantity, fill.price), changes)
-        if claimed:
+        if fill.perm_id or fill.order_id > 0:
+            self.progress.executed(execution, quantity, multiply(quantity, price), changes)
+        if not claimed:
+            if strategy == UNASSIGNED:
+                booking.index.stray(execution)
+        elif booking.index.has_strays:
             self.adopt(fill, strategy, changes)
-        elif strategy == UNASSIGNED:
-            booking.index.stray(execution)
-        if fill.executed_at is None or fill.liquidation or instrument.multiplier != terms.instrument.multiplier:
+        other = instrument is not terms.instrument and instrument.multiplier != terms.instrument.multiplier
+        if other or fill.liquidation or fill.executed_at is None:
             self._remarkable(execution, changes)
 
     def _whose(self, fill: Fill, changes: Changes) -> tuple[str, bool]:

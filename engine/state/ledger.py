@@ -55,8 +55,6 @@ class Ledger:
     """Everything the engine knows, as of one sequence.
 
     Attributes:
-        seq: Sequence of the last fact applied, 0 for none.
-        at: Our time of it, never going back: the recorded time of records.
         rates: (account, currency) -> latest rate; ``bases``: account -> base currency.
         break_notes: Break id -> owner and note in force.
         quarantine: Open quarantined messages by id.
@@ -78,12 +76,11 @@ class Ledger:
             fa_masters: Accounts whose executions are repeated per sub-account, beside those that look like an advisor's.
             archive: Where what is settled goes when :meth:`put_away` is called; without one everything stays in memory.
         """
-        self.seq = 0
-        self.at: datetime | None = None
         self._booking = Booking()
+        self._moment = self._booking.moment
         self._shelf, self._index = self._booking.shelf, self._booking.index
         self._findings = self._booking.findings
-        self._orders = Orders()
+        self._orders = Orders(self._moment)
         self._attribution = Attribution(patterns or {})
         self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
         self._assignments = Assignments(self._booking)
@@ -96,14 +93,14 @@ class Ledger:
         self.connections, self.audit = notes.connections, notes.audit
         self._handlers: dict[type, Callable[[Any, Changes], None]] = {
             Fill: self._intake.fill,
-            Commission: self._intake.commission,
-            Bust: self._intake.bust,
+            Commission: self._intake.fees.report,
+            Bust: self._intake.amendments.bust,
             OrderUpdate: self._order,
             InstrumentDescribed: self._described,
             RateSeen: notes.rate,
             AssignmentMade: self._assignments.make,
             AssignmentReversed: self._assignments.reverse,
-            RuleSet: self._rule,
+            RuleSet: self._attribution.rule,
             BreakNoted: notes.note,
             ConnectionSeen: notes.connection,
             Quarantined: notes.quarantined,
@@ -121,18 +118,26 @@ class Ledger:
         Returns:
             What it changed.
         """
-        assert seq > self.seq, f"facts come in order: {seq} after {self.seq}"
-        at = self.at
-        received = fact.received_at
-        if at is None or received > at:
-            at = self.at = received
-        self.seq = self._booking.seq = self._shelf.seq = self._orders.seq = seq
-        self._booking.at = self._orders.at = self._findings.at = at
+        moment, received = self._moment, fact.received_at
+        assert seq > moment.seq, f"facts come in order: {seq} after {moment.seq}"
+        if moment.at is None or received > moment.at:
+            moment.at = received
+        moment.seq = seq
         if changes is None:
             changes = Changes()
         if self._away is None or not self._away.idle(fact):
             self._handlers[type(fact)](fact, changes)
         return changes
+
+    @property
+    def seq(self) -> int:
+        """Sequence of the last fact applied, 0 for none."""
+        return self._moment.seq
+
+    @property
+    def at(self) -> datetime | None:
+        """Our time of it, never going back: the recorded time of records; ``None`` before the first."""
+        return self._moment.at
 
     def put_away(self, keep: Keep = EVERYDAY) -> Iterator[int]:
         """Give what is settled to the archive, a block with each step; see ``state.putaway``.
@@ -149,10 +154,10 @@ class Ledger:
 
     def _order(self, update: OrderUpdate, changes: Changes) -> None:
         named = update.strategy
-        claimed = named is not None and named != UNASSIGNED
-        if claimed:
-            assert named is not None, "checked above"
-            strategy = named
+        if named is None or named == UNASSIGNED:
+            claimed, strategy = False, self._attribution.infer(update).strategy
+        else:
+            claimed, strategy = True, named
             first = self._attribution.claim(named, update)
             if first is not None:
                 text = f"order {update.order_id} (permId {update.perm_id}) is claimed by {named}, it stays with {first}"
@@ -166,8 +171,6 @@ class Ledger:
                     strategy=first,
                 )
                 strategy = first
-        else:
-            strategy = self._attribution.infer(update).strategy
         taken = self._orders.sight(update, strategy, claimed=claimed)
         if taken is None:
             return
@@ -193,9 +196,6 @@ class Ledger:
             changes, "instrument_changed", "info", str(instrument.con_id), text, con_id=instrument.con_id
         )
         self._booking.again(touched, changes)
-
-    def _rule(self, fact: RuleSet, _changes: Changes) -> None:
-        self._attribution.set_rule(fact)
 
     # ----------------------------------------------------------------------------------------------------- questions
 

@@ -15,6 +15,9 @@ from engine.state.order_state import derive
 Progress = tuple[Decimal, Decimal]
 """(signed quantity, signed quantity times quoted price) of the executions in one instrument."""
 
+Figures = tuple[Decimal | None, Decimal | None, Decimal | None]
+"""(filled, remaining, average price); unsigned, ``None`` is unknown."""
+
 _NOTHING: Final[Progress] = (ZERO, ZERO)
 
 
@@ -63,7 +66,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     @property
     def grouped(self) -> bool:
         """True when it may have siblings: one cancels the other, or they have one parent."""
-        return bool(self.seen.oca_group) or self.seen.parent_id > 0
+        seen = self.seen
+        return seen.parent_id > 0 or bool(seen.oca_group)
 
     def state(self) -> tuple[str, bool]:
         """The derived state, and whether the order may still trade."""
@@ -75,15 +79,29 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
             total=self.seen.quantity,
         )
 
-    def figures(self) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    def figures(self) -> Figures:
         """Filled, remaining, average price."""
         quantity, value = self.executed
-        total = self.seen.quantity
-        filled = quantity.copy_abs() if self.traded else self.seen.filled
-        average = quotient(value, quantity) if quantity else self.seen.avg_fill_price
-        if total is None or filled is None or (self.word == "Filled" and self.seen.remaining is not None):
-            return filled, self.seen.remaining, average
-        return filled, max(subtract(total, filled), ZERO), average
+        return self._figures(quantity, value, quantity.copy_abs())
+
+    def stands(self) -> tuple[str, bool, Figures]:
+        """:meth:`state` and :meth:`figures` in one, for every row asks for both."""
+        quantity, value = self.executed
+        done = quantity.copy_abs()
+        state, is_open = derive(
+            self.word, local=self.local, rejected=self.rejected, executed=done, total=self.seen.quantity
+        )
+        return state, is_open, self._figures(quantity, value, done)
+
+    def _figures(self, quantity: Decimal, value: Decimal, done: Decimal) -> Figures:
+        seen = self.seen
+        total, remaining = seen.quantity, seen.remaining
+        filled = done if self.traded else seen.filled
+        average = quotient(value, quantity) if quantity else seen.avg_fill_price
+        if total is None or filled is None or (remaining is not None and self.word == "Filled"):
+            return filled, remaining, average
+        left = subtract(total, filled)
+        return filled, max(left, ZERO), average
 
 
 def key_of(seen: OrderUpdate) -> str:

@@ -21,6 +21,7 @@ from engine.core.events import Fill, OrderUpdate
 from engine.core.exact import add
 from engine.core.ids import UNASSIGNED
 from engine.core.records import OrderRecord
+from engine.state.changes import Moment
 from engine.state.order import Order, asked, key_of, merged, seen_from
 from engine.state.order_state import CANCELLED, REJECTED_CODE, WORKING, accepts
 
@@ -36,16 +37,18 @@ def first_row(order: Order) -> int:
 K = TypeVar("K")
 
 
-def _join(table: dict[K, list[Order]], key: K, order: Order) -> None:
+Known = tuple[Order, ...]
+"""Orders that share a number. Nearly always one, so a tuple: it is smaller than a list, and the collector lets go of it."""
+
+
+def _join(table: dict[K, Known], key: K, order: Order) -> None:
     """Add an order at its place, which is that of its first row, whenever its number became known."""
-    found = table.setdefault(key, [])
-    found.append(order)
-    if len(found) > 1:
-        found.sort(key=first_row)
+    found = table.get(key)
+    table[key] = (order,) if found is None else tuple(sorted((*found, order), key=first_row))
 
 
-def _leave(table: dict[K, list[Order]], key: K, order: Order) -> None:
-    rest = [other for other in table.get(key, ()) if other is not order]
+def _leave(table: dict[K, Known], key: K, order: Order) -> None:
+    rest = tuple(other for other in table.get(key, ()) if other is not order)
     if rest:
         table[key] = rest
     else:
@@ -60,22 +63,24 @@ class Orders:
         recent: Strategy -> its latest orders by first sight, and ``working``: what is open; for pages, which must not
             walk over a day's orders.
         newest: Strategy -> sequence of its latest row.
-        seq: Sequence of the fact being applied, ``at`` its recorded time; set by the ledger.
     """
 
-    def __init__(self) -> None:
-        """Start without orders."""
+    def __init__(self, moment: Moment) -> None:
+        """Start without orders.
+
+        Args:
+            moment: Which fact is being applied.
+        """
+        self._moment = moment
         self.by_key: dict[str, Order] = {}
         self.newest: dict[str, int] = {}
-        self._by_perm: dict[int, list[Order]] = {}
-        self._by_client: dict[tuple[int, int], list[Order]] = {}
+        self._by_perm: dict[int, Known] = {}
+        self._by_client: dict[int, dict[int, Known]] = {}
         self._by_key: dict[tuple[str, int], dict[int, Order]] = {}
         self._aliases: dict[str, str] = {}
         self.groups: dict[str, list[Order]] = {}
         self.recent: dict[str, deque[Order]] = {}
         self.working: dict[int, Order] = {}
-        self.seq = 0
-        self.at: datetime | None = None
 
     def get(self, key: str) -> Order | None:
         """An order by its key, also by the key that it had before its permId was known."""
@@ -94,7 +99,7 @@ class Orders:
                     if not account or not order.seen.account:
                         return order
         if sight.order_id > 0:
-            for order in reversed(self._by_client.get((sight.client_id, sight.order_id), ())):
+            for order in reversed(self.namesakes(sight.client_id, sight.order_id)):
                 mine, other = order.seen.perm_id, sight.perm_id
                 if order.seen.account and account and order.seen.account != account:
                     continue
@@ -128,7 +133,10 @@ class Orders:
             update = msgspec.structs.replace(update, quantity=None, filled=None, remaining=None, avg_fill_price=None)
         order = self.find(update)
         if order is None:
-            order = self._new(update, strategy, claimed=claimed)
+            said = update
+            if said.status or said.message or said.error_code or said.local:  # taken in below, as any sight's
+                said = msgspec.structs.replace(said, status="", message="", error_code=0, local=False)
+            order = self._new(said, strategy, claimed=claimed)
         elif claimed and not order.claimed:
             order.strategy, order.claimed = strategy, True
         elif order.strategy == UNASSIGNED:
@@ -147,7 +155,10 @@ class Orders:
         """Note what the order is about, as soon as it is known; a former answer is passed over when it is asked for."""
         key = _key_of(order)
         if key is not None:
-            self._by_key.setdefault(key, {})[id(order)] = order
+            filed = self._by_key.get(key)
+            if filed is None:
+                filed = self._by_key[key] = {}
+            filed[id(order)] = order
 
     def _absorb(self, order: Order, update: OrderUpdate) -> None:
         self._learn(order, merged(order.seen, update))
@@ -172,23 +183,24 @@ class Orders:
         Returns:
             The order, ``None`` when the execution names none.
         """
+        instrument = fill.instrument
+        con_id = instrument.con_id
         order = self.find(fill)
         if order is None:
             if not fill.perm_id and fill.order_id <= 0:
                 return None
             order = self._new(seen_from(fill), strategy, claimed=claimed)
-        elif (
-            not order.seen.perm_id
-            or not order.seen.account
-            or not order.seen.instrument
-            or not order.seen.instrument.con_id
-        ):
-            self._learn(order, merged(order.seen, seen_from(fill), keep_words=True))
+            order.traded[con_id] = (quantity, value)
+            return order
+        seen = order.seen
+        about = seen.instrument
+        if not seen.perm_id or not seen.account or not about or not about.con_id:
+            self._learn(order, merged(seen, seen_from(fill), keep_words=True))
+            about = order.seen.instrument
         if claimed and not order.claimed:
             order.strategy, order.claimed = strategy, True
-        con_id = fill.instrument.con_id
-        if fill.instrument.is_combo and order.seen.instrument is not None and not order.seen.instrument.is_combo:
-            order.seen = msgspec.structs.replace(order.seen, instrument=fill.instrument)
+        if about is not instrument and instrument.is_combo and about is not None and not about.is_combo:
+            order.seen = msgspec.structs.replace(order.seen, instrument=instrument)
             self._file(order)
         before = order.traded.get(con_id)
         order.traded[con_id] = (
@@ -200,39 +212,41 @@ class Orders:
         self, order: Order, *, by_broker: bool, message: str = "", executed_at: datetime | None = None
     ) -> OrderRecord | None:
         """The row that the order's present state makes, ``None`` when the last one says the same already."""
-        assert self.at is not None, "rows are made while a fact is applied"
-        state, is_open = order.state()
+        state, is_open, figures = order.stands()
+        filled, remaining, average = figures
+        seen, word = order.seen, order.word
         last = order.timeline[-1] if order.timeline else None
-        unchanged = (
-            last is not None
-            and state == last.state
-            and order.strategy == last.strategy
-            and order.seen.instrument == last.update.instrument
-        )
-        if unchanged and not by_broker and is_open:
-            return None  # progress alone is no transition
-        filled, remaining, average = order.figures()
-        final_by_executions = not is_open and order.word not in CANCELLED and order.word != "Inactive"
-        status = order.word if by_broker and order.word and not (final_by_executions and state == "Filled") else state
-        seen = order.seen
+        status = state
+        if by_broker and word:
+            final_by_executions = not is_open and word not in CANCELLED and word != "Inactive"
+            if not (final_by_executions and state == "Filled"):
+                status = word
         if last is not None:
+            if (
+                not by_broker
+                and is_open
+                and state == last.state
+                and order.strategy == last.strategy
+                and seen.instrument == last.update.instrument
+            ):
+                return None  # progress alone is no transition
             same = (
                 (status, state, order.strategy) == (last.status, last.state, last.strategy)
-                and (filled, remaining, average) == (last.filled, last.remaining, last.avg_fill_price)
+                and figures == (last.filled, last.remaining, last.avg_fill_price)
                 and asked(seen) == asked(last.update)
                 and (not message or message == last.message)
                 and (not seen.why_held or seen.why_held == last.update.why_held)
             )
             if same:
                 return None
+        if not by_broker and executed_at is not None and executed_at != seen.status_at:
+            seen = msgspec.structs.replace(seen, status_at=executed_at)
         record = OrderRecord(
-            seq=self.seq,
-            recorded_at=self.at,
+            seq=self._moment.seq,
+            recorded_at=self._moment.now(),
             strategy=order.strategy,
             order_key=order.key,
-            update=seen
-            if by_broker or executed_at is None or executed_at == seen.status_at
-            else msgspec.structs.replace(seen, status_at=executed_at),
+            update=seen,
             status=status,
             filled=filled,
             remaining=remaining,
@@ -242,19 +256,21 @@ class Orders:
             is_open=is_open,
         )
         order.timeline.append(record)
-        self._show(order, first=last is None or last.strategy != order.strategy)
-        self.newest[order.strategy] = self.seq
+        self._show(order, record, first=last is None or last.strategy != record.strategy)
+        self.newest[record.strategy] = record.seq
         return record
 
-    def _show(self, order: Order, *, first: bool) -> None:
+    def _show(self, order: Order, last: OrderRecord, *, first: bool) -> None:
         """Keep ``recent`` and ``working``."""
-        last = order.timeline[-1]
         if last.is_open:
             self.working[id(order)] = order
         else:
             self.working.pop(id(order), None)
         if first:
-            self.recent.setdefault(last.strategy, deque(maxlen=MOST_SHOWN)).append(order)
+            shown = self.recent.get(last.strategy)
+            if shown is None:
+                shown = self.recent[last.strategy] = deque(maxlen=MOST_SHOWN)
+            shown.append(order)
 
     def latest(self, order: Order) -> OrderRecord:
         """The order's last row with the figures of this moment: partial executions make no rows of their own."""
@@ -273,9 +289,7 @@ class Orders:
     def _new(self, seen: OrderUpdate, strategy: str, *, claimed: bool) -> Order:
         order = Order(key=key_of(seen), strategy=strategy, claimed=claimed, seen=seen)
         if order.key in self.by_key:  # a number used again before its permId is known: the former one keeps its rows
-            order.key = f"{order.key}#{self.seq}"
-        if seen.status or seen.message or seen.error_code or seen.local:  # these are taken in as a sight's, afterwards
-            order.seen = msgspec.structs.replace(seen, status="", message="", error_code=0, local=False)
+            order.key = f"{order.key}#{self._moment.seq}"
         self.add(order)
         return order
 
@@ -286,12 +300,15 @@ class Orders:
         if seen.perm_id:
             _join(self._by_perm, seen.perm_id, order)
         if seen.order_id > 0:
-            _join(self._by_client, (seen.client_id, seen.order_id), order)
+            of_client = self._by_client.get(seen.client_id)
+            if of_client is None:
+                of_client = self._by_client[seen.client_id] = {}
+            _join(of_client, seen.order_id, order)
         if order.grouped:
             self._join_groups(order)
         self._file(order)
         if order.timeline:
-            self._show(order, first=True)
+            self._show(order, order.timeline[-1], first=True)
 
     def latest_of_each(self, count: int) -> set[int]:
         """Identities of the latest orders of each strategy; those before them are not shown among the latest any more."""
@@ -306,7 +323,7 @@ class Orders:
         del self.by_key[order.key]
         self.working.pop(id(order), None)
         _leave(self._by_perm, seen.perm_id, order)
-        _leave(self._by_client, (seen.client_id, seen.order_id), order)
+        _leave(self._by_client.get(seen.client_id, {}), seen.order_id, order)
         if (key := _key_of(order)) is not None:
             self._by_key.get(key, {}).pop(id(order), None)
 
@@ -314,9 +331,10 @@ class Orders:
         """Index an order again that was put away."""
         self.add(order)
 
-    def namesakes(self, client_id: int, order_id: int) -> int:
-        """How many orders share an order id."""
-        return len(self._by_client.get((client_id, order_id), ()))
+    def namesakes(self, client_id: int, order_id: int) -> Known:
+        """Orders that share an order id, by first sight."""
+        of_client = self._by_client.get(client_id)
+        return () if of_client is None else of_client.get(order_id, ())
 
     def _learn(self, order: Order, seen: OrderUpdate) -> None:
         """Take over what is known of an order by now, and let it be found by that."""
@@ -325,8 +343,8 @@ class Orders:
             self._file(order)
         if seen.order_id > 0 and (seen.client_id, seen.order_id) != (former.client_id, former.order_id):
             if former.order_id > 0:
-                _leave(self._by_client, (former.client_id, former.order_id), order)
-            _join(self._by_client, (seen.client_id, seen.order_id), order)
+                _leave(self._by_client[former.client_id], former.order_id, order)
+            _join(self._by_client.setdefault(seen.client_id, {}), seen.order_id, order)
         self._upgrade(order)
         if order.grouped:
             self._join_groups(order)

@@ -35,10 +35,12 @@ class Progress:
         order = self._orders.trade(fill, quantity, value, execution.base, claimed=execution.claimed)
         if order is None:
             return
-        if quantity and (fill.cum_quantity or order.gaps) and execution.state == "active" and not execution.supersedes:
-            self._gap(order, execution, changes)
         if quantity:
-            self._odd(order, execution, changes)
+            if (fill.cum_quantity or order.gaps) and execution.state == "active" and not execution.supersedes:
+                self._gap(order, execution, changes)
+            if order.rejected or order.word in CANCELLED:
+                self._unexpected(order, execution, changes)
+            self._overfill(order, changes)
         if self._findings.open:
             self._reported(order, changes)
         row = self._orders.row(order, by_broker=False, executed_at=fill.executed_at)
@@ -102,7 +104,7 @@ class Progress:
             changes, "execution_gap", "warning", fill, text, strategy=execution.strategy, subject=subject
         )
 
-    def _odd(self, order: Order, execution: Execution, changes: Changes) -> None:
+    def _unexpected(self, order: Order, execution: Execution, changes: Changes) -> None:
         fill, findings = execution.fill, self._findings
         if order.rejected:
             text = (
@@ -111,12 +113,11 @@ class Progress:
             findings.about(
                 changes, "rejected_filled", "critical", fill, text, strategy=order.strategy, subject=order.key
             )
-        elif order.word in CANCELLED:
+        else:
             text = f"order {order.key} was cancelled, yet {fill.quantity} executed afterwards"
             findings.about(
                 changes, "cancelled_filled", "critical", fill, text, strategy=order.strategy, subject=order.key
             )
-        self._overfill(order, changes)
 
     def _overfill(self, order: Order, changes: Changes) -> None:
         total = order.seen.quantity

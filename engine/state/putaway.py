@@ -119,7 +119,7 @@ class PutAway:
                 strategy = self._attribution.holder(account, seen.perm_id)
                 if strategy is not None:
                     closed.perms.append((account, seen.perm_id, strategy))
-            if seen.order_id > 0 and self._orders.namesakes(seen.client_id, seen.order_id) == 1:
+            if seen.order_id > 0 and len(self._orders.namesakes(seen.client_id, seen.order_id)) == 1:
                 claims = self._attribution.claims_on(seen.client_id, seen.order_id)
                 if claims:
                     closed.claims.append((seen.client_id, seen.order_id, claims))
