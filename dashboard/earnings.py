@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from dashboard.frames import chosen, net_pnl, number_column
@@ -16,23 +17,30 @@ Curves = dict[str, tuple[list[datetime], list[float]]]
 def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> Curves:
     """Net equity (realized + unrealized - fees, base currency) over time, per strategy, sorted by name.
 
-    Accounts and currencies are sampled at the same moments; a moment of which one part is unknown is left out.
+    Accounts and currencies have a row when they changed: at any moment each is worth what its last row says, nothing before
+    its first one. A moment at which one of them is unknown is left out.
     """
     frame = chosen(equity, account=account)
     if frame.empty:
         return {}
-    work = frame.assign(
-        total=number_column(frame, "realized_base")
-        + number_column(frame, "unrealized_base")
-        - number_column(frame, "fees_base").fillna(0.0),
-        timestamp=pd.to_datetime(frame["timestamp"], utc=True),
-    )
-    grouped = work.assign(unknown=work["total"].isna()).groupby(["strategy", "timestamp"])
-    sums = grouped["total"].sum()[~grouped["unknown"].any()]
+    work = pd.DataFrame(
+        {
+            "strategy": frame["strategy"].astype(str),
+            "timestamp": pd.to_datetime(frame["timestamp"], utc=True),
+            "part": frame["account"].astype(str) + " " + (frame["currency"].astype(str) if "currency" in frame else ""),
+            "total": number_column(frame, "realized_base")
+            + number_column(frame, "unrealized_base")
+            - number_column(frame, "fees_base"),
+        }
+    ).drop_duplicates(["strategy", "timestamp", "part"], keep="last")
     curves: Curves = {}
-    for name in sorted({str(key[0]) for key in sums.index}):
-        part = sums[name]
-        curves[name] = ([moment.to_pydatetime() for moment in part.index], [float(v) for v in part])
+    for name, rows in work.groupby("strategy"):
+        totals = rows["total"].to_numpy()
+        numbered = rows.assign(place=np.arange(len(rows)))
+        place = numbered.pivot_table(index="timestamp", columns="part", values="place", aggfunc="last").ffill()
+        worth = np.where(place.isna(), 0.0, totals[place.fillna(0).to_numpy(dtype=int)]).sum(axis=1)
+        known = ~np.isnan(worth)
+        curves[str(name)] = (list(place.index[known].to_pydatetime()), worth[known].tolist())
     return curves
 
 

@@ -56,7 +56,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "breaks": _travelling("breaks", open_only=True),
     "orders": _orders,
     "fills": _recent_fills,
-    "equity": _table("equity"),
+    "equity": _travelling("equity"),
     "runs": _table("runs"),
     "locks": _table("locks"),
     "findings": _table("findings"),
@@ -156,9 +156,6 @@ def read_past(engine: Any, as_of: datetime) -> Picture:
     errors: dict[str, str] = {}
     for name in sorted(TRAVELLING):
         _read_part(engine, name, as_of, parts, stamps, errors)
-    if isinstance(parts.get("equity"), pd.DataFrame) and not parts["equity"].empty:
-        frame = parts["equity"]
-        parts["equity"] = frame[pd.to_datetime(frame["timestamp"], utc=True) <= pd.Timestamp(as_of)]
     return Picture(at=as_of, live=False, parts=parts, stamps=stamps, errors=errors, current=TRAVELLING)
 
 

@@ -217,9 +217,9 @@ class PortfolioManager:
         """Recent reconciliations, latest first."""
         return self.room.store.runs().sort_index(ascending=False).reset_index().head(200)
 
-    def equity(self, strategy: str | None = None) -> pd.DataFrame:
-        """Samples of cash, fees, realized and unrealized P&L per strategy, account and currency."""
-        return self.equity_log.frame(strategy)
+    def equity(self, strategy: str | None = None, *, as_of: datetime | None = None) -> pd.DataFrame:
+        """Samples of cash, fees, realized and unrealized P&L; see :meth:`engine.office.equity.EquityLog.frame`."""
+        return self.equity_log.frame(strategy, as_of=as_of)
 
     def findings(self) -> pd.DataFrame:
         """Oddities in the data that are open."""

@@ -1,32 +1,39 @@
-"""Samples of each strategy's cash, fees and P&L over time, for equity curves.
+"""Samples of each strategy's cash, fees and P&L over time, for equity curves and for what was earned today.
 
-One sample per (strategy, account, currency) whenever something of it changed since the last one, at most every few seconds.
-Stored in ``equity/<STRATEGY>``; the latest are kept in memory for the screens.
+One sample per (strategy, account, currency) whenever something of it changed since the last one, at most every few
+seconds; the first of a day, and the first after a start, is of all of them. A part without a row at some moment is worth
+what its last row says. Stored in ``equity/<STRATEGY>``. What the screens need of it is in memory: yesterday and today, the
+older half of it in larger steps.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from engine.core.exact import ZERO, add, multiply
 from engine.state.valuation import RateTable
-from engine.storage.schema import INDEX
 from engine.tables.positions import number, valued_positions
 from engine.tables.records import rows_frame
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    import pandas as pd
+    from collections.abc import Iterable
+    from datetime import date, datetime
 
     from engine.pipeline.room import BookRoom
     from engine.ports import Clock
+    from engine.storage import ArcticStore
 
-_KEPT = 20_000
-_RECENT = timedelta(days=2)
+Row = dict[str, Any]
+Key = tuple[str, str, str]
+
+_KEPT = 8_000
+_DAY = timedelta(days=1)
+_FARTHEST = timedelta(days=1000)
+_STEPS_S = (60, 300, 900, 3600)  # each divides a day, so that the last moment of a day is always one of those kept
 _FIELDS = ("cash", "fees", "realized", "unrealized")
 COLUMNS = (
     "timestamp",
@@ -49,16 +56,14 @@ class EquityLog:
     """Takes samples and keeps the latest."""
 
     def __init__(self, room: BookRoom, clock: Clock) -> None:
-        """Start with what the last two days have stored."""
+        """Start with what is stored of yesterday and today, or of the last day before that anything is stored of."""
         self._room = room
         self._clock = clock
-        self._rows: deque[dict[str, Any]] = deque(maxlen=_KEPT)
-        self._last: dict[tuple[str, str, str], tuple[Any, ...]] = {}
-        stored = room.store.equity(since=clock.now() - _RECENT)
-        if len(stored):
-            frame = stored.reset_index().sort_values(INDEX).tail(_KEPT)
-            self._rows.extend({c: row.get(c) for c in COLUMNS} for row in frame.to_dict("records"))
-            self._last = {(row["strategy"], row["account"], row["currency"]): () for row in self._rows}
+        self._last: dict[Key, tuple[Any, ...]] = {}
+        self._day: date | None = None
+        self._rows = stored_rows(room.store, clock.now())
+        for row in self._rows:
+            self._last[_key(row)] = ()
 
     def sample(self) -> int:
         """Take a sample now; returns how many rows changed. Runs off the event loop."""
@@ -68,7 +73,7 @@ class EquityLog:
         with room.lock:
             valued = valued_positions(room.ledger, room.ledger.positions(), marks, room.settings.base_currency)
             rates = RateTable(dict(room.ledger.rates), dict(room.ledger.bases), room.settings.base_currency)
-        sums: dict[tuple[str, str, str], dict[str, Decimal | None]] = {}
+        sums: dict[Key, dict[str, Decimal | None]] = {}
         for v, instrument in valued:
             p = v.position
             _count(sums, (p.strategy, p.account, instrument.currency), "realized", p.realized_pnl)
@@ -79,29 +84,101 @@ class EquityLog:
                 _count(sums, (p.strategy, p.account, currency), "fees", amount)
         for key in self._last.keys() - sums.keys():  # a book that is gone, since another took its executions over
             sums[key] = dict.fromkeys(_FIELDS, ZERO)
-        changed: dict[str, list[dict[str, Any]]] = {}
+        whole, self._day = self._day != now.date(), now.date()
+        changed: dict[str, list[Row]] = {}
         for key, figures in sums.items():
             mark = tuple(figures[name] for name in _FIELDS)
-            if self._last.get(key) == mark:
+            if self._last.get(key) == mark and not whole:
                 continue
             self._last[key] = mark
             row = _row(now, key, figures, rates)
             changed.setdefault(key[0], []).append(row)
             self._rows.append(row)
+        if len(self._rows) > _KEPT:
+            self._rows = thinned(self._rows, _KEPT, since=_midnight(now) - _DAY)
         for strategy, rows in changed.items():
             columns = {name: [row[name] for row in rows] for name in COLUMNS if name != "strategy"}
             room.frames.add("equity", strategy, columns, [now] * len(rows))
         return sum(len(rows) for rows in changed.values())
 
-    def frame(self, strategy: str | None = None) -> pd.DataFrame:
-        """The kept samples, oldest first."""
-        rows = [row for row in list(self._rows) if strategy is None or row["strategy"] == strategy]
-        return rows_frame(rows, COLUMNS)
+    def frame(self, strategy: str | None = None, *, as_of: datetime | None = None) -> pd.DataFrame:
+        """The samples of the day and of the one before, oldest first.
+
+        Args:
+            as_of: Those that were there at a past moment, from the store.
+        """
+        rows = list(self._rows) if as_of is None else stored_rows(self._room.store, as_of)
+        return rows_frame((row for row in rows if strategy is None or row["strategy"] == strategy), COLUMNS)
+
+
+def stored_rows(store: ArcticStore, moment: datetime) -> list[Row]:
+    """What is stored of the moment's day and of the one before, oldest first, not very many.
+
+    When nothing is stored of the day before, the latest earlier day that something is stored of stands for it: without it
+    nobody could say what was earned since the moment's day began.
+    """
+    midnight, back = _midnight(moment), _DAY
+    while True:
+        frame = store.equity(as_of=moment, since=midnight - back)
+        times = pd.DatetimeIndex(frame.index)
+        before = times[times < pd.Timestamp(midnight)]
+        if len(before) or back > _FARTHEST:
+            break
+        back *= 4
+    if back > _DAY and len(before):
+        frame = frame[times >= before.max().floor("D")]
+    if len(frame) > _KEPT:  # before it becomes rows: a day may have half a million
+        parts = [frame[name] for name in ("strategy", "account", "currency")]
+        frame = frame.groupby([*parts, pd.DatetimeIndex(frame.index).floor(f"{_STEPS_S[0]}s")], sort=False).tail(1)
+    frame = frame.assign(timestamp=frame.index)
+    rows: list[Any] = frame[list(COLUMNS)].to_dict("records")
+    return thinned(rows, _KEPT, since=midnight - _DAY) if len(rows) > _KEPT else rows
+
+
+def thinned(rows: list[Row], most: int, *, since: datetime) -> list[Row]:
+    """Tell the older half in larger steps; at the end of a step every part has a row, with what it was worth then.
+
+    Args:
+        rows: Oldest first.
+        most: Twice as many rows as stay about.
+        since: Of what is older, only the last moment stays.
+    """
+    old, young = rows[: -most // 2], rows[-most // 2 :]
+    for step_s in _STEPS_S:
+        told = _told_in_steps(old, step_s)
+        early = [moment for moment in told if moment[0]["timestamp"] < since]
+        told = told[max(0, len(early) - 1) :]
+        if sum(map(len, told)) <= most // 2:
+            break
+    return [row for moment in told for row in moment] + young
+
+
+def _told_in_steps(rows: Iterable[Row], step_s: int) -> list[list[Row]]:
+    told: list[list[Row]] = []
+    standing: dict[Key, Row] = {}
+    step, at = -1, None
+    for row in rows:
+        its = int(row["timestamp"].timestamp()) // step_s
+        if its != step and standing:
+            told.append([part | {"timestamp": at} for part in standing.values()])
+        step, at = its, row["timestamp"]
+        standing[_key(row)] = row
+    if standing:
+        told.append([part | {"timestamp": at} for part in standing.values()])
+    return told
+
+
+def _key(row: Row) -> Key:
+    return row["strategy"], row["account"], row["currency"]
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _count(
-    sums: dict[tuple[str, str, str], dict[str, Decimal | None]],
-    key: tuple[str, str, str],
+    sums: dict[Key, dict[str, Decimal | None]],
+    key: Key,
     name: str,
     amount: Decimal | None,
 ) -> None:
@@ -110,12 +187,10 @@ def _count(
     figures[name] = None if known is None or amount is None else add(known, amount)
 
 
-def _row(
-    now: datetime, key: tuple[str, str, str], figures: dict[str, Decimal | None], rates: RateTable
-) -> dict[str, Any]:
+def _row(now: datetime, key: Key, figures: dict[str, Decimal | None], rates: RateTable) -> Row:
     strategy, account, currency = key
     found = rates.rate(account, currency)
-    row: dict[str, Any] = {
+    row: Row = {
         "timestamp": now,
         "strategy": strategy,
         "account": account,

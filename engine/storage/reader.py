@@ -54,9 +54,11 @@ class Tables:
         """
         return self._by_strategy("positions", strategy, as_of, None)
 
-    def equity(self, strategy: str | None = None, *, since: datetime | None = None) -> pd.DataFrame:
+    def equity(
+        self, strategy: str | None = None, *, as_of: datetime | None = None, since: datetime | None = None
+    ) -> pd.DataFrame:
         """Sampled cash, fees and P&L; columns ``strategy`` and those of ``equity``."""
-        return self._by_strategy("equity", strategy, None, since)
+        return self._by_strategy("equity", strategy, as_of, since)
 
     def portfolio(self, account: str | None = None, *, as_of: datetime | None = None) -> pd.DataFrame:
         """The reconciled books.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import decimal
+import random
+from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 
+from dashboard.earnings import equity_curves, pnl_today
 from engine.core.events import RateSeen
+from engine.office.equity import thinned
 from engine.portfolio_manager import PortfolioManager
 from engine.settings import Settings
 from tests.fakes import FakeClock
@@ -62,6 +66,74 @@ async def test_equity_of_strategies_adds_up_after_a_claim_emptied_a_book_f1(sett
         assert latest.to_dict() == {"UNASSIGNED": 0.0, "ALPHA": -50.0}
     finally:
         await pm.close()
+
+
+def paid(exec_id, strategy_price, side="BOT", currency="USD", con_id=265598):
+    done = fill(exec_id, 10.0, strategy_price, side)
+    done.contract.currency, done.contract.conId = currency, con_id
+    done.commissionReport = SimpleNamespace(execId=exec_id, commission=0.0, currency=currency, realizedPNL=0.0)
+    return done
+
+
+def earned_today(pm, clock, as_of=None):
+    midnight = (as_of or clock.now()).replace(hour=0, minute=0, second=0, microsecond=0)
+    curves = equity_curves(pm.equity(as_of=as_of))
+    return pnl_today(pm.positions(as_of=as_of), curves, midnight)
+
+
+async def test_what_was_earned_today_leaves_out_what_was_earned_before_also_after_days_without_an_engine(
+    settings, clock
+):
+    pm = await PortfolioManager.open(settings, clock)
+    try:
+        await pm.submit([rate(clock, "USD", "USD", "1"), rate(clock, "EUR", "USD", "1.5")])
+        await pm.process_fill("ALPHA", trade(), paid("a.b.01", 5.0))
+        await pm.process_fill("ALPHA", trade(), paid("a.c.01", 7.0, "SLD"))
+        await pm.process_fill("ALPHA", trade(), paid("a.d.01", 5.0, currency="EUR", con_id=7))
+        await pm.process_fill("ALPHA", trade(), paid("a.e.01", 9.0, "SLD", currency="EUR", con_id=7))
+        pm.equity_log.sample()
+        first_day = clock.now()
+        assert earned_today(pm, clock) == {"ALPHA": 20.0 + 60.0}
+        clock.advance(86_400)
+        pm.equity_log.sample()  # the first of its day, of what did not change as well
+        assert pm.equity()["timestamp"].nunique() == 2
+        assert len(pm.equity()) == 4
+        assert earned_today(pm, clock) == {"ALPHA": 0.0}
+    finally:
+        await pm.close()
+    clock.advance(4 * 86_400)
+    pm = await PortfolioManager.open(settings, clock)
+    try:
+        assert earned_today(pm, clock) == {"ALPHA": 0.0}
+        await pm.process_fill("ALPHA", trade(), paid("b.b.01", 5.0))
+        await pm.process_fill("ALPHA", trade(), paid("b.c.01", 6.0, "SLD"))
+        pm.equity_log.sample()
+        assert earned_today(pm, clock) == {"ALPHA": 10.0}
+        assert earned_today(pm, clock, as_of=first_day) == {"ALPHA": 80.0}
+    finally:
+        await pm.close()
+
+
+def test_a_long_day_is_told_in_larger_steps_in_which_every_part_says_what_it_was_worth_then():
+    chance, rows, told = random.Random(3), [], {}
+    parts = [("ALPHA", "DU1", "USD"), ("ALPHA", "DU1", "EUR"), ("BETA", "DU2", "USD")]
+    start = NOON.replace(hour=0)
+    for n in range(20_000):
+        at = start + timedelta(seconds=9 * n)
+        for part in parts if n == 0 else chance.sample(parts, 1):
+            row = dict(zip(("strategy", "account", "currency"), part, strict=True))
+            rows.append(row | {"timestamp": at, "realized": float(n)})
+            told.setdefault(part, []).append((at, float(n)))
+    kept = thinned(rows, 1_000, since=start + timedelta(days=1))
+    assert len(kept) <= 1_000
+    assert kept[-500:] == rows[-500:]
+    for row in kept:
+        part = (row["strategy"], row["account"], row["currency"])
+        assert row["realized"] == [worth for at, worth in told[part] if at <= row["timestamp"]][-1]
+    moments = sorted({row["timestamp"] for row in kept[:-500]})
+    assert [sum(row["timestamp"] == moment for row in kept[:-500]) for moment in moments] == [3] * len(moments)
+    assert sum(moment < start + timedelta(days=1) for moment in moments) == 1
+    assert moments[0] >= start + timedelta(days=1) - timedelta(seconds=9)
 
 
 async def test_a_callers_precision_rounds_no_figure_of_a_table(settings, clock):

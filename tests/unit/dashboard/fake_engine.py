@@ -306,7 +306,7 @@ class FakeBooks:
             {"strategy": "ALPHA", "quantity": self.residuals.get((account, con_id), 0.0), "reason": "traded it last"}
         ]
 
-    def equity(self, strategy=None) -> pd.DataFrame:
+    def equity(self, strategy=None, *, as_of=None) -> pd.DataFrame:
         rows = []
         for s, name in enumerate(STRATEGIES):
             for i in range(0, 300, 5):
@@ -324,6 +324,7 @@ class FakeBooks:
                     }
                 )
         frame = pd.DataFrame(rows)
+        frame = frame[frame.timestamp <= as_of] if as_of else frame
         return frame[frame.strategy == strategy] if strategy else frame
 
     def locks(self) -> pd.DataFrame:

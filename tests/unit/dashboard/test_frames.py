@@ -101,20 +101,33 @@ def test_a_strategy_that_began_today_earned_all_of_it_today():
     assert earnings.pnl_today(pd.DataFrame([position()]), {}, NOON.replace(hour=0)) == {"ALPHA": 24.0}
 
 
-def test_equity_leaves_out_a_moment_of_which_a_part_is_unknown():
-    equity = pd.DataFrame(
-        {
-            "timestamp": [NOON, NOON, NOON + timedelta(minutes=1)],
-            "strategy": "ALPHA",
-            "account": ["DU1", "DU2", "DU1"],
-            "realized_base": [1.0, 2.0, 1.0],
-            "unrealized_base": [1.0, math.nan, 1.0],
-            "fees_base": [0.5, 0.5, 0.5],
-        }
+def equity_rows(*rows):
+    names = ("timestamp", "strategy", "account", "currency", "realized_base", "unrealized_base", "fees_base")
+    return pd.DataFrame([dict(zip(names, (NOON + timedelta(minutes=m), *rest), strict=True)) for m, *rest in rows])
+
+
+def test_a_part_without_a_row_is_worth_what_its_last_row_says():
+    equity = equity_rows(
+        (0, "ALPHA", "DU1", "USD", 1.0, 1.0, 0.5),
+        (0, "ALPHA", "DU1", "EUR", 10.0, 0.0, 0.0),
+        (1, "ALPHA", "DU1", "USD", 2.0, 1.0, 0.5),
+        (2, "ALPHA", "DU2", "USD", 100.0, 0.0, 0.0),
     )
     times, values = earnings.equity_curves(equity)["ALPHA"]
-    assert times == [NOON + timedelta(minutes=1)]
-    assert values == [1.5]
+    assert times == [NOON, NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)]
+    assert values == [11.5, 12.5, 112.5]
+    assert earnings.equity_curves(equity, account="DU2") == {"ALPHA": ([NOON + timedelta(minutes=2)], [100.0])}
+
+
+def test_equity_leaves_out_a_moment_of_which_a_part_is_unknown():
+    equity = equity_rows(
+        (0, "ALPHA", "DU1", "USD", 1.0, 1.0, 0.5),
+        (0, "ALPHA", "DU2", "USD", 2.0, math.nan, 0.5),
+        (1, "ALPHA", "DU1", "USD", 1.0, 1.0, 0.25),
+        (2, "ALPHA", "DU2", "USD", 2.0, 0.0, 0.5),
+        (3, "ALPHA", "DU2", "USD", 2.0, 0.0, math.nan),
+    )
+    assert earnings.equity_curves(equity) == {"ALPHA": ([NOON + timedelta(minutes=2)], [3.25])}
 
 
 def order(key, status, minute, **more):
