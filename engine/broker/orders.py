@@ -9,28 +9,30 @@ import msgspec
 
 from engine.broker.instruments import instrument_of
 from engine.broker.shapes import Attributes
-from engine.broker.values import decimal_of, parse_time, text_of, whole_of
+from engine.broker.values import USUAL, decimal_of, parse_time, plain, text_of, whole_of
 from engine.core.events import OrderSource, OrderUpdate
 from engine.errors import Unreadable
 
 _ORDER: Final = Attributes(
-    permId=0,
-    orderType="",
-    lmtPrice=None,
     account="",
-    orderId=0,
-    clientId=0,
+    orderType="",
     orderRef="",
     action="",
-    totalQuantity=None,
-    auxPrice=None,
     tif="",
-    parentId=0,
     ocaGroup="",
+    permId=0,
+    orderId=0,
+    clientId=0,
+    parentId=0,
+    totalQuantity=None,
+    lmtPrice=None,
+    auxPrice=None,
 )
 _STATUS: Final = Attributes(
-    permId=0, status="", filled=None, remaining=None, orderId=0, clientId=0, parentId=0, avgFillPrice=None, whyHeld=""
+    status="", whyHeld="", permId=0, orderId=0, clientId=0, parentId=0, filled=None, remaining=None, avgFillPrice=None
 )
+_LONGEST_WORD: Final = 50
+_LONGEST_TIF: Final = 20
 _SIDES: Final = {"BUY": "BUY", "SELL": "SELL", "BOT": "BUY", "SLD": "SELL", "SSHORT": "SELL"}
 
 
@@ -59,29 +61,55 @@ def order_fact(
     instrument = None if contract is None else instrument_of(contract, required=False)
     if instrument is not None and not instrument.con_id and not instrument.symbol:
         instrument = None
-    perm, kind, limit, account, number, client, reference, action, total, aux, tif, parent, group = _ORDER(order)
-    seen_perm, word, filled, remaining, seen_number, seen_client, seen_parent, average, held = _STATUS(seen)
-    perm_id = whole_of(perm) or whole_of(seen_perm)
-    word = text_of(word if status is None else status, 50)
+    # fmt: off
+    (account, kind, reference, action, tif, group, perm, number, client, parent,
+     total, limit, aux) = _ORDER(order)
+    (seen_word, held, seen_perm, seen_number, seen_client, seen_parent,
+     filled, remaining, average) = _STATUS(seen)
+    # fmt: on
+    word = seen_word if status is None else status
+    # What is as nearly always is asked for in one: a function call for each field is what a strategy would wait for.
+    if not (
+        type(account) is type(kind) is type(reference) is type(tif) is type(group) is type(word) is type(held) is str
+        and type(perm) is type(number) is type(client) is type(parent) is int
+        and type(seen_perm) is type(seen_number) is type(seen_client) is type(seen_parent) is int
+        and 0 <= perm | number | client | parent | seen_perm | seen_number | seen_client | seen_parent < USUAL
+        and plain(f"{account}{kind}{tif}{word}")
+        and len(account) <= _LONGEST_WORD >= len(kind)
+        and len(word) <= _LONGEST_WORD
+        and len(tif) <= _LONGEST_TIF
+        and plain(f"{reference}{group}{held}")
+    ):
+        account, kind, word = (text_of(text, _LONGEST_WORD) for text in (account, kind, word))
+        reference, tif, group, held = (
+            text_of(reference),
+            text_of(tif, _LONGEST_TIF),
+            text_of(group, 200),
+            text_of(held, 200),
+        )
+        perm, number, client, parent = map(whole_of, (perm, number, client, parent))
+        seen_perm, seen_number, seen_client, seen_parent = map(
+            whole_of, (seen_perm, seen_number, seen_client, seen_parent)
+        )
+    perm = perm or seen_perm
     message, error_code, status_at = _last_word(trade)
     filled, remaining = decimal_of(filled), decimal_of(remaining)
     if not filled and not remaining:  # a fresh status object has two zeros, which were never reported
         filled = remaining = None
-    order_type = text_of(kind, 50)
     limit = decimal_of(limit)
     # In two steps: CPython makes a dictionary for a call with more than fifteen keywords, which takes four times as long.
     seen_now = OrderUpdate(
         received_at=received_at,
-        account=text_of(account, 50) or _filled_account(trade),
-        perm_id=perm_id,
-        order_id=whole_of(number) or whole_of(seen_number),
-        client_id=whole_of(client) or whole_of(seen_client),
+        account=account or _filled_account(trade),
+        perm_id=perm,
+        order_id=number or seen_number,
+        client_id=client or seen_client,
         strategy=strategy,
-        order_ref=text_of(reference),
+        order_ref=reference,
         instrument=instrument,
         side=_side(action),
         quantity=decimal_of(total) or None,
-        order_type=order_type,
+        order_type=kind,
         status=word,
         filled=filled,
         remaining=remaining,
@@ -89,16 +117,16 @@ def order_fact(
     )
     return msgspec.structs.replace(
         seen_now,
-        limit_price=limit if limit or "LMT" in order_type or "LIMIT" in order_type else None,
+        limit_price=limit if limit or "LMT" in kind or "LIMIT" in kind else None,
         stop_price=decimal_of(aux) or None,
-        tif=text_of(tif, 20),
-        parent_id=whole_of(parent) or whole_of(seen_parent),
-        oca_group=text_of(group, 200),
-        why_held=text_of(held, 200),
+        tif=tif,
+        parent_id=parent or seen_parent,
+        oca_group=group,
+        why_held=held,
         message=message,
         error_code=error_code,
         status_at=status_at,
-        local=invented(word, perm_id, error_code),
+        local=invented(word, perm, error_code),
         source="error" if error_code and source == "live" else source,
     )
 

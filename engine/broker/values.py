@@ -28,14 +28,20 @@ _TINY: Final = 1e-30
 _TINY_EXPONENT: Final = -30
 _LONGEST_NUMBER: Final = 64
 _EXACT_INT: Final = 1e15
-_USUAL: Final = 2**31 - 1
+USUAL: Final = 2**31 - 1
 """Below this a whole number is never IB's "not set"."""
+_SHORT: Final = 200
 _ID_BOUND: Final = 2**63
 _REMEMBERED: Final = 20_000
 _known: Final[dict[float, Decimal]] = {}
 """The same prices, quantities and fees come again and again; one object for each is also less to keep and to store."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(-| +)(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?: +(\S+))?")
+
+
+def plain(joined: str) -> bool:
+    """True when texts mean themselves, whatever field they stand in: all ASCII, and short together."""
+    return len(joined) <= _SHORT and joined.isascii()
 
 
 def decimal_of(value: Any) -> Decimal | None:
@@ -54,7 +60,9 @@ def decimal_of(value: Any) -> Decimal | None:
     kind = type(value)
     if kind is float:
         known = _known.get(value)
-        return known if known is not None else _of_float(value)
+        if known is not None:
+            return known
+        return None if value >= _HUGE else _of_float(value)  # "not set" is the commonest of what is not remembered
     if kind is int:
         return _of_int(value)
     if value is None:
@@ -74,7 +82,7 @@ def _remembered(value: float, number: Decimal) -> Decimal:
 
 
 def _of_int(value: int) -> Decimal | None:
-    if -_USUAL < value < _USUAL:
+    if -USUAL < value < USUAL:
         known = _known.get(value)
         return known if known is not None else _remembered(value, Decimal(value))
     if value in UNSET_INTS:
@@ -145,7 +153,7 @@ def whole_of(value: Any) -> int:
         Unreadable: It is no whole number of 64 bits.
     """
     if type(value) is int:
-        if -_USUAL < value < _USUAL:
+        if -USUAL < value < USUAL:
             return value
         if value in UNSET_INTS:
             return 0
