@@ -266,7 +266,7 @@ class PortfolioManager:
         await self._here(self.reconciler.run("asked for" if operator is None else f"asked for by {operator}"))
         if await self._here(self.desk.apply_rules()):
             await self._here(self.reconciler.run("after a rule"))
-        return self.portfolio()
+        return await asyncio.to_thread(self.portfolio)  # the first to ask has its rows made
 
     def suggest_owners(self, account: str, con_id: int) -> list[dict[str, Any]]:
         """Who a residual probably belongs to, best first, with reasons."""

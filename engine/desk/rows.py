@@ -71,6 +71,8 @@ class RunStore:
         self, result: ReconcileResult, table: Built, answers: Sequence[AccountSnapshot], *, at: datetime
     ) -> None:
         """A good run: its row, the steps of breaks, changed symbols, and the latest table."""
+        if self._store_rows is None:
+            return
         notes = [*result.notes, *(f"{a}: {r}" for a, r in result.unknown.items())]
         await self.run(
             result.run_id,

@@ -1,26 +1,28 @@
 """The reconciled table of a past run: stored rows, valued again with the marks and rates of that run.
 
 Rows are stored when something other than the market changed; what moves with the market is made again by the very
-arithmetic that made it (:class:`engine.recon.row.RowMaker`), from the exact figures that are stored beside the row.
+arithmetic that made it (:func:`engine.recon.row.market_row`), from the exact figures that are stored beside the row.
 """
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from engine.core.ids import UNASSIGNED
 from engine.core.records import PositionRecord
-from engine.recon.row import COLUMNS, LASTING, MARKET, RowMaker, Valuation
+from engine.recon.row import COLUMNS, LASTING, MARKET, Rate, currencies_of, market_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from engine.core.snapshot import Mark
+
+
+_NO_RATE: Final[Rate] = (None, "")
 
 
 def portfolio_of_run(
@@ -36,11 +38,11 @@ def portfolio_of_run(
     Returns:
         The table as ``PortfolioManager.portfolio`` gave it after that run.
     """
-    maker = RowMaker(Valuation(marks=marks, rate=_no_rate, base=lambda _: None))
-    for account, rates in notes["rates"].items():
-        for currency, (rate, note) in rates.items():
-            maker.rates[account, currency] = (None if rate is None else Decimal(rate), note)
-    rows = [_row(values, maker) for values in frame.to_dict("records")]
+    rates: dict[tuple[str, str], Rate] = {}
+    for owner, known in notes["rates"].items():
+        for currency, (rate, note) in known.items():
+            rates[owner, currency] = (None if rate is None else Decimal(rate), note)
+    rows = [_row(values, rates, marks) for values in frame.to_dict("records")]
     place = {name: i for i, name in enumerate((*LASTING, *MARKET))}
     account, con_id, strategy = place["account"], place["con_id"], place["strategy"]
     rows.sort(key=lambda row: (row[account], row[con_id], row[strategy] == UNASSIGNED, row[strategy]))
@@ -50,16 +52,16 @@ def portfolio_of_run(
     return made[list(COLUMNS)]
 
 
-def _no_rate(_account: str, _currency: str) -> tuple[Decimal, datetime | None] | None:
-    return None
-
-
-def _row(values: dict[Any, Any], maker: RowMaker) -> tuple[Any, ...]:
+def _row(
+    values: dict[Any, Any], rates: Mapping[tuple[str, str], Rate], marks: Mapping[tuple[str, int], Mark]
+) -> tuple[Any, ...]:
     extra = json.loads(values["extra"]) if values["extra"] else {}
     exact = extra.get("exact")
     record = None if exact is None else _record(values, exact)
-    key = (values["account"], int(values["con_id"]))
-    market = maker.market(key, values["currency"], _decimal(values["multiplier"]), record)
+    owner, currency = values["account"], values["currency"]
+    wanted = {c: rates.get((owner, c), _NO_RATE) for c in currencies_of(currency, [record])}
+    mark = marks.get((owner, int(values["con_id"])))
+    market = market_row(record, mark, wanted, currency, _decimal(values["multiplier"]))
     return (*(values[name] for name in LASTING), *market)
 
 

@@ -6,7 +6,7 @@ make only the latter again, and an account of which neither side changed is look
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -16,11 +16,11 @@ from engine.core.exact import ZERO
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
 from engine.core.records import PositionRecord
-from engine.core.snapshot import BrokerPosition, Mark
+from engine.core.snapshot import BrokerPosition
 from engine.recon.breaks import Break, break_id
-from engine.recon.compare import Difference, Key, exclusion
+from engine.recon.compare import Difference, exclusion, is_advisor_account
 from engine.recon.grouped import STEPS, Breathe, Group
-from engine.recon.row import GONE, LASTING, Rate, Row, RowMaker
+from engine.recon.row import GONE, Rate, Rates, Standing, Worth, currencies_of
 
 _STATE_TO_STATUS: Final = {
     "settling": "settling",
@@ -30,45 +30,24 @@ _STATE_TO_STATUS: Final = {
     "assigned": "matched",
     "closed": "matched",
 }
-_SYMBOL: Final = LASTING.index("symbol")
 _NOTHING: Final = Group()
-_ONE: Final = Decimal(1)
 _GONE_ROW: Final = (0.0, float("nan"), 0.0, *[float("nan")] * 5, f'{{"{GONE}": true}}')
 
 
-class Stored(msgspec.Struct, frozen=True, gc=False):
-    """One row to store: what lasts, what moves with the market, and the book it was made of."""
-
-    lasting: Row
-    market: Row
-    record: PositionRecord | None
-
-
 class _Kept(msgspec.Struct, gc=False):
-    """The rows of one key, and what they were made of; ``residual`` is ``None`` where nothing differs."""
+    """One key and what its rows were made of; ``residual`` is ``None`` where nothing differs."""
 
-    key: Key
     group: Group
-    row: BrokerPosition | None
-    instrument: Instrument | None
     residual: Decimal | None
-    status: str
-    rows: tuple[Stored, ...]
     currencies: tuple[str, ...]
-    mark: Mark | None
-    rates: tuple[Rate, ...]
-
-    @property
-    def symbol(self) -> str | None:
-        """Under which the rows are stored; ``None`` when nothing is shown."""
-        return self.rows[0].lasting[_SYMBOL] if self.rows else None
+    worth: Worth
 
 
 class AccountRows:
     """What is kept of one account.
 
     Attributes:
-        shown: Its rows, by con_id and strategy.
+        shown: What its rows are made of, by con_id.
     """
 
     def __init__(self) -> None:
@@ -80,7 +59,7 @@ class AccountRows:
         self.rows: Mapping[int, BrokerPosition] | None = None
         self.differs = False
         self.answered = False
-        self.shown: tuple[Stored, ...] = ()
+        self.shown: tuple[Worth, ...] = ()
 
 
 class Renewal:
@@ -90,7 +69,7 @@ class Renewal:
         self,
         account: str,
         known: AccountRows,
-        maker: RowMaker,
+        rates: Rates,
         found: Mapping[int, Difference],
         breaks: Mapping[str, Break],
         instrument_of: Callable[[int], Instrument | None],
@@ -100,29 +79,32 @@ class Renewal:
         """Take what the run found; ``found`` by con_id, ``breaks`` by id."""
         self.account = account
         self.known = known
-        self.maker = maker
+        self.rates = rates
         self.found = found
         self.breaks = breaks
         self.instrument_of = instrument_of
         self.answered = answered
-        self._rates: dict[tuple[str, ...], tuple[Rate, ...]] = {}
+        self._base = rates.base(account)
+        self._advisor = is_advisor_account(account)
+        self._known_rates: dict[tuple[str, ...], Mapping[str, Rate]] = {}
 
     def run(
         self, groups: Mapping[int, Group], rows: Mapping[int, BrokerPosition], breathe: Breathe
-    ) -> dict[str, tuple[Stored, ...]]:
+    ) -> dict[str, tuple[Worth, ...]]:
         """Bring the account's rows up to date; returns the rows of every symbol of which more than the price changed."""
-        known, base = self.known, self.maker.base(self.account)
+        known, base = self.known, self._base
         quiet = known.groups is groups and known.rows is rows and known.answered is self.answered
         gone: dict[str, list[int]] = {}
         symbols: set[str] = set()
         drawn = False
+        whole = not known.kept
         if not quiet or self.found or known.differs or known.base != base:
             self._arrange(groups, rows, gone)
             drawn = self._renew(groups, rows, symbols, gone, breathe) or bool(gone)
         known.groups, known.rows, known.answered = groups, rows, self.answered
         known.differs, known.base = bool(self.found), base
-        if self._revalue(breathe) or drawn:
-            known.shown = tuple([row for con_id in known.order for row in known.kept[con_id].rows])
+        if (not whole and self._revalue(breathe)) or drawn:  # what was made just now is at the present prices
+            known.shown = tuple([known.kept[con_id].worth for con_id in known.order])
         return self._stored(symbols, gone) if symbols or gone else {}
 
     def _renew(
@@ -134,8 +116,10 @@ class Renewal:
         breathe: Breathe,
     ) -> bool:
         """Make the rows again of which more than the price changed; says whether there were any."""
-        kept, same_base = self.known.kept, self.maker.base(self.account) == self.known.base
+        kept, same_base = self.known.kept, self._base == self.known.base
         any_new = False
+        if not kept:
+            return self._fill(groups, rows, symbols, breathe)
         for number, con_id in enumerate(self.known.order):
             if not number % STEPS:
                 breathe()
@@ -147,20 +131,32 @@ class Renewal:
                 any_new = True
         return any_new
 
+    def _fill(
+        self, groups: Mapping[int, Group], rows: Mapping[int, BrokerPosition], symbols: set[str], breathe: Breathe
+    ) -> bool:
+        """All rows of an account of which nothing is known yet."""
+        kept, make = self.known.kept, self._make
+        for number, con_id in enumerate(self.known.order):
+            if not number % STEPS:
+                breathe()
+            kept[con_id] = new = make(con_id, groups.get(con_id, _NOTHING), rows.get(con_id))
+            symbol = new.worth.standing.symbol
+            if symbol is not None:
+                symbols.add(symbol)
+        return bool(kept)
+
     def _revalue(self, breathe: Breathe) -> bool:
         """Value rows again where a mark or a rate is another; says whether there were any."""
-        marks, rates_of = self.maker.marks, self._rates_of
+        marks, rates_of = self.rates.marks, self._rates_of
         any_new = False
         for number, kept in enumerate(self.known.kept.values()):
             if not number % STEPS:
                 breathe()
-            mark, rates = marks.get(kept.key), rates_of(kept.currencies)
-            if (mark is not kept.mark and mark != kept.mark) or (rates is not kept.rates and rates != kept.rates):
-                kept.mark, kept.rates = mark, rates
-                kept.rows = self._price(kept)
+            worth = kept.worth
+            mark, rates = marks.get(worth.standing.key), rates_of(kept.currencies)
+            if (mark is not worth.mark and mark != worth.mark) or (rates is not worth.rates and rates != worth.rates):
+                kept.worth = Worth(worth.standing, mark, rates)
                 any_new = True
-            else:
-                kept.rates = rates
         return any_new
 
     def _arrange(
@@ -174,27 +170,30 @@ class Renewal:
         known.order = sorted(con_ids)
         for con_id in [c for c in known.kept if c not in con_ids]:
             old = known.kept.pop(con_id)
-            if old.symbol is not None:
-                gone.setdefault(old.symbol, []).append(con_id)
+            if old.worth.standing.symbol is not None:
+                gone.setdefault(old.worth.standing.symbol, []).append(con_id)
 
     def _moved(self, kept: _Kept, con_id: int, row: BrokerPosition | None) -> bool:
         """True when something other than the books or the market is no longer as it was."""
-        if kept.row is not row and kept.row != row:
+        standing = kept.worth.standing
+        if standing.row is not row and standing.row != row:
             return True
         if row is None:
             instrument = self.instrument_of(con_id)
-            if instrument is not kept.instrument and instrument != kept.instrument:
+            if instrument is not standing.instrument and instrument != standing.instrument:
                 return True
         difference = self.found.get(con_id)
         if difference is not None:
-            return kept.residual != difference.difference or kept.status != self._status(con_id)
-        return kept.residual is not None or (kept.status == "unavailable") is self.answered
+            return kept.residual != difference.difference or standing.status != self._status(con_id)
+        return kept.residual is not None or (standing.status == "unavailable") is self.answered
 
     def _calm_status(self, instrument: Instrument | None) -> str:
         if not self.answered:
             return "unavailable"
-        # Every other instrument is either compared or of an account that is classified as a whole.
-        return "excluded" if exclusion(self.account, instrument) else "matched"
+        if self._advisor or (instrument is not None and instrument.sec_type != "STK"):
+            # Every other instrument is either compared or of an account that is classified as a whole.
+            return "excluded" if exclusion(self.account, instrument) else "matched"
+        return "matched"
 
     def _status(self, con_id: int) -> str:
         found = self.breaks.get(break_id(self.account, con_id))
@@ -210,80 +209,57 @@ class Renewal:
             reported = ZERO if row is None else row.quantity
         residual = ZERO if difference is None else difference.difference
         shown: list[PositionRecord | None] = [
-            r for r in _by_strategy(group.records) if r.quantity or r.realized_pnl or difference is not None
+            r for r in _by_strategy(group.records) if difference is not None or r.quantity or r.realized_pnl
         ]
         if (residual or (reported and not shown)) and (not shown or shown[-1].strategy != UNASSIGNED):  # type: ignore[union-attr]
             shown.append(None)
-        currency = "" if instrument is None else instrument.currency
-        multiplier = _ONE if instrument is None else instrument.multiplier
-        made = []
-        for record in shown:
-            strategy = UNASSIGNED if record is None else record.strategy
-            left = residual if strategy == UNASSIGNED else ZERO
-            lasting = self.maker.lasting(key, instrument, strategy, record, row, reported, left, status)
-            made.append(Stored(lasting, self.maker.market(key, currency, multiplier, record), record))
-        currencies = _currencies(currency, shown)
-        return _Kept(
-            key,
-            group,
-            row,
-            instrument,
-            None if difference is None else residual,
-            status,
-            tuple(made),
-            currencies,
-            self.maker.marks.get(key),
-            self._rates_of(currencies),
-        )
+        currencies = currencies_of("" if instrument is None else instrument.currency, shown)
+        standing = Standing(key, instrument, tuple(shown), row, reported, residual, status, self._base)
+        worth = Worth(standing, self.rates.marks.get(key), self._rates_of(currencies))
+        return _Kept(group, None if difference is None else residual, currencies, worth)
 
-    def _rates_of(self, currencies: tuple[str, ...]) -> tuple[Rate, ...]:
-        known = self._rates.get(currencies)
+    def _rates_of(self, currencies: tuple[str, ...]) -> Mapping[str, Rate]:
+        known = self._known_rates.get(currencies)
         if known is None:
-            rates = tuple([self.maker.rate(self.account, currency) for currency in currencies])
-            known = self._rates[currencies] = rates
+            known = {currency: self.rates.rate(self.account, currency) for currency in currencies}
+            self._known_rates[currencies] = known
         return known
 
-    def _price(self, kept: _Kept) -> tuple[Stored, ...]:
-        """The rows of one key at what they are worth now."""
-        instrument, currency = kept.instrument, kept.currencies[0]
-        multiplier = _ONE if instrument is None else instrument.multiplier
-        price = self.maker.market
-        return tuple([Stored(s.lasting, price(kept.key, currency, multiplier, s.record), s.record) for s in kept.rows])
-
-    def _stored(self, symbols: set[str], gone: Mapping[str, list[int]]) -> dict[str, tuple[Stored, ...]]:
+    def _stored(self, symbols: set[str], gone: Mapping[str, list[int]]) -> dict[str, tuple[Worth, ...]]:
         """All rows of each changed symbol, those of its other contracts included, and a word for what is gone."""
-        made: dict[str, tuple[Stored, ...]] = {}
+        made: dict[str, tuple[Worth, ...]] = {}
         for con_id in self.known.order:
-            kept = self.known.kept[con_id]
-            symbol = kept.symbol
+            worth = self.known.kept[con_id].worth
+            symbol = worth.standing.symbol
             if symbol in symbols:
-                made[symbol] = made[symbol] + kept.rows if symbol in made else kept.rows
+                made[symbol] = (*made[symbol], worth) if symbol in made else (worth,)
         for symbol, con_ids in gone.items():
-            for con_id in con_ids:
-                flat = self.maker.lasting(
-                    (self.account, con_id), self.instrument_of(con_id), UNASSIGNED, None, None, ZERO, ZERO, "matched"
-                )
-                made[symbol] = (*made.get(symbol, ()), Stored((symbol, *flat[1:]), _GONE_ROW, None))
+            made[symbol] = (*made.get(symbol, ()), *(self._gone(symbol, con_id) for con_id in con_ids))
         return made
+
+    def _gone(self, symbol: str, con_id: int) -> Worth:
+        """A flat row under the symbol that the key was shown under."""
+        key, instrument = (self.account, con_id), self.instrument_of(con_id)
+        flat = Standing(key, instrument, (None,), None, ZERO, ZERO, "matched", self._base)
+        flat.made = ((symbol, *flat.rows()[0][1:]),)
+        return Worth(flat, None, {}, (_GONE_ROW,))
 
 
 def _tell(con_id: int, old: _Kept | None, new: _Kept, symbols: set[str], gone: dict[str, list[int]]) -> None:
     """Note the symbols whose stored rows are no longer what is shown."""
-    before = None if old is None else old.symbol
-    after = new.symbol
-    if after is not None and (old is None or [r.lasting for r in old.rows] != [r.lasting for r in new.rows]):
+    before = None if old is None else old.worth.standing.symbol
+    after = new.worth.standing.symbol
+    if after is not None and (old is None or _differ(old.worth.standing, new.worth.standing)):
         symbols.add(after)
     if before is not None and before != after:
         gone.setdefault(before, []).append(con_id)
 
 
-def _currencies(currency: str, records: Iterable[PositionRecord | None]) -> tuple[str, ...]:
-    """The instrument's currency first, then others in which fees were paid."""
-    others: set[str] = set()
-    for record in records:
-        if record is not None and (len(record.fees) > 1 or (record.fees and currency not in record.fees)):
-            others |= record.fees.keys() - {currency}
-    return (currency, *sorted(others))
+def _differ(old: Standing, new: Standing) -> bool:
+    """True when the rows are not the same; they are made for this only where nothing simpler tells."""
+    if old.status != new.status or old.base != new.base or len(old.records) != len(new.records):
+        return True
+    return old.rows() != new.rows()
 
 
 def _by_strategy(records: Sequence[PositionRecord]) -> Sequence[PositionRecord]:

@@ -258,9 +258,8 @@ class _Work:
                 continue
             self.broker[con_id] = row
             group = books.get(con_id, _NOTHING)
-            cost, units = row.broker_avg_cost, group.units
-            odd_unit = units is not None and cost is not None and not units[0] < cost < units[1]
-            if odd_unit or row.quantity != group.net or group.unassigned:
+            cost = row.broker_avg_cost
+            if row.quantity != group.net or group.unassigned or (cost is not None and not group.like(cost)):
                 self._judge((account, con_id), row.instrument, row, group)
         self.compared += len(self.broker)
         for con_id, group in books.items():

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, TypedDict
+from typing import Final
 
 import msgspec
 
-from engine.core.exact import ZERO, add, multiply, quotient
+from engine.core.exact import ZERO, add, quotient
 from engine.core.ids import UNASSIGNED
 from engine.core.records import PositionRecord
 
@@ -23,8 +23,8 @@ Key = tuple[str, int]
 Breathe = Callable[[], object]
 """Called every few hundred steps of long work, so that whoever runs it in a thread can let others go on."""
 
-_TEN: Final = Decimal(10)
-_TENTH: Final = Decimal("0.1")
+_TEN: Final = 10.0
+_TENTH: Final = 0.1
 STEPS: Final = 256
 """Steps between two breaths: well under a millisecond of work."""
 
@@ -41,17 +41,35 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         net: Signed quantity over all strategies, UNASSIGNED included.
         unassigned: Signed, what UNASSIGNED holds.
         cost: Net open cost, instrument currency; ``None`` when unknown.
-        unit: What one unit of quantity cost on average, multiplier included; over the books' sizes where long and short
-            books net to a cost that nobody paid. ``None`` when unknown or not above 0.
-        units: A tenth of ``unit`` and ten times it: an average cost of the broker between the two is of the same unit.
+        turned: (size, paid) over the books' sizes, where long and short books net to a cost that nobody paid.
     """
 
     records: tuple[PositionRecord, ...] = ()
     net: Decimal = ZERO
     unassigned: Decimal = ZERO
     cost: Decimal | None = None
-    unit: Decimal | None = None
-    units: tuple[Decimal, Decimal] | None = None
+    turned: tuple[Decimal, Decimal] | None = None
+
+    @property
+    def unit(self) -> Decimal | None:
+        """What one unit of quantity cost on average, multiplier included; ``None`` when unknown or not above 0."""
+        size, paid = self.turned or (self.net, self.cost)
+        if not paid or not size:
+            return None
+        unit = quotient(paid, size)
+        return unit if unit > 0 else None
+
+    def like(self, broker_avg_cost: Decimal) -> bool:
+        """True unless the broker's average cost is ten times ours, or a tenth of it; a look, not a judgement.
+
+        Floats do for it: what is looked for is a factor of a hundred.
+        """
+        size, paid = self.turned or (self.net, self.cost)
+        units = float(size)
+        if not paid or not units:
+            return True
+        ours = float(paid) / units
+        return ours <= 0 or _TENTH < float(broker_avg_cost) / ours < _TEN
 
 
 Groups = Mapping[str, Mapping[int, Group]]
@@ -67,31 +85,19 @@ def group_of(records: Sequence[PositionRecord]) -> Group:
             net=only.quantity,
             unassigned=only.quantity if only.strategy == UNASSIGNED else ZERO,
             cost=only.open_cost,
-            **_units(only.open_cost, only.quantity),
         )
     net = loose = cost = ZERO
     for record in records:
         net, cost = add(net, record.quantity), add(cost, record.open_cost)
         if record.strategy == UNASSIGNED:
             loose = add(loose, record.quantity)
-    size, paid = net, cost
+    turned = None
     if any(r.quantity > 0 for r in records) and any(r.quantity < 0 for r in records):
         size = paid = ZERO
         for record in records:
             size, paid = add(size, abs(record.quantity)), add(paid, abs(record.open_cost))
-    return Group(records=tuple(records), net=net, unassigned=loose, cost=cost, **_units(paid, size))
-
-
-class _Units(TypedDict, total=False):
-    unit: Decimal
-    units: tuple[Decimal, Decimal]
-
-
-def _units(paid: Decimal | None, size: Decimal) -> _Units:
-    if not paid or not size:
-        return {}
-    unit = quotient(paid, size)
-    return {"unit": unit, "units": (multiply(unit, _TENTH), multiply(unit, _TEN))} if unit > 0 else {}
+        turned = (size, paid)
+    return Group(records=tuple(records), net=net, unassigned=loose, cost=cost, turned=turned)
 
 
 def groups_from(
@@ -107,7 +113,6 @@ def groups_from(
             net=quantity,
             unassigned=(unassigned or {}).get((account, con_id), ZERO),
             cost=cost,
-            **_units(cost, quantity),
         )
     return made
 
@@ -132,8 +137,7 @@ class Grouping:
         """
         changed = self._changed(positions)
         if changed is None:
-            self._places, self._groups = {}, {}
-            changed = range(len(positions))
+            return self._anew(positions, breathe)
         new = self._place(positions, changed, breathe)
         fresh = {account: dict(self._groups.get(account, ())) for account in {key[0] for key in new}}
         for number, key in enumerate(new):
@@ -143,6 +147,29 @@ class Grouping:
         self._seen = positions
         self._groups = {**self._groups, **fresh}
         return self._groups
+
+    def _anew(self, positions: list[PositionRecord], breathe: Breathe) -> Groups:
+        """Group everything, as if nothing had been known."""
+        places: dict[Key, tuple[int, ...]] = {}
+        groups: dict[str, dict[int, Group]] = {}
+        several: set[Key] = set()
+        for i, record in enumerate(positions):
+            key = (record.account, record.instrument_key)
+            known = places.get(key)
+            if known is None:
+                places[key] = (i,)
+                groups.setdefault(key[0], {})[key[1]] = group_of((record,))
+            else:
+                places[key] = (*known, i)
+                several.add(key)
+            if not i % STEPS:
+                breathe()
+        for number, key in enumerate(several):
+            groups[key[0]][key[1]] = group_of([positions[i] for i in places[key]])
+            if not number % STEPS:
+                breathe()
+        self._seen, self._places, self._groups = positions, places, groups
+        return groups
 
     def _changed(self, positions: list[PositionRecord]) -> Iterable[int] | None:
         """Indices of records that are others than before; ``None`` when books do not stand where they stood."""
@@ -158,7 +185,7 @@ class Grouping:
         self, positions: list[PositionRecord], changed: Iterable[int], breathe: Breathe
     ) -> dict[Key, tuple[int, ...]]:
         """The keys of changed books, with every place where one of their books stands."""
-        known = len(self._seen) if self._places else 0
+        known = len(self._seen)
         touched: dict[Key, tuple[int, ...]] = {}
         for i in changed:
             record = positions[i]

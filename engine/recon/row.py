@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.core.exact import ZERO, add, multiply, subtract
+from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
 from engine.core.records import PositionRecord
 from engine.core.snapshot import BrokerPosition, Mark
@@ -88,8 +89,8 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     base: Callable[[str], str | None]
 
 
-class RowMaker:
-    """Makes the rows of one run; written for speed, since a large account has a hundred thousand of them."""
+class Rates:
+    """Base currencies and rates of one run, each asked for once; written for speed, as all of this module."""
 
     def __init__(self, value: Valuation) -> None:
         """Take the marks and rates of the run."""
@@ -98,83 +99,6 @@ class RowMaker:
         self._base_of = value.base
         self.rates: dict[tuple[str, str], Rate] = {}
         self.bases: dict[str, str] = {}
-
-    def lasting(
-        self,
-        key: Key,
-        instrument: Instrument | None,
-        strategy: str,
-        record: PositionRecord | None,
-        row: BrokerPosition | None,
-        reported: Decimal | None,
-        residual: Decimal,
-        status: str,
-    ) -> Row:
-        """What one row keeps until a book or the broker's holding changes, in the order of :data:`LASTING`."""
-        account, con_id = key
-        fee, fee_currency = _fee(record)
-        known = instrument or _NOWHERE
-        average = None if record is None else record.avg_cost
-        cost = None if row is None else row.broker_avg_cost
-        return (
-            known.symbol,
-            account,
-            con_id,
-            known.local_symbol,
-            known.sec_type,
-            known.currency,
-            strategy,
-            0.0 if record is None else float(record.quantity),
-            _NAN if average is None else float(average),
-            0.0 if record is None else float(record.realized_pnl),
-            _NAN if reported is None else float(reported),
-            _NAN if cost is None else float(cost),
-            _NAN if reported is None else float(residual),
-            status,
-            float(known.multiplier),
-            fee,
-            fee_currency,
-            break_id(account, con_id) if status in _OPEN else "",
-            self.base(account),
-        )
-
-    def market(self, key: Key, currency: str, multiplier: Decimal, record: PositionRecord | None) -> Row:
-        """What one row is worth now, in the order of :data:`MARKET`."""
-        rate, extra = self.rate(key[0], currency)
-        mark = self.marks.get(key)
-        price = None if mark is None else mark.price
-        if record is None:
-            zero = _NAN if rate is None else 0.0
-            return (0.0, _number(price), 0.0, _number(rate), zero, zero, zero, 0.0, extra)
-        worth: Decimal | None = ZERO
-        if record.quantity:
-            worth = None if price is None else multiply(price, record.quantity)
-            if worth is not None and multiplier != _ONE:
-                worth = multiply(worth, multiplier)
-        unrealized = None if worth is None else subtract(worth, record.open_cost)
-        return (
-            _number(unrealized),
-            _number(price),
-            _number(worth),
-            _number(rate),
-            _NAN if rate is None or worth is None else float(multiply(worth, rate)),
-            _NAN if rate is None else float(multiply(record.realized_pnl, rate)),
-            _NAN if rate is None or unrealized is None else float(multiply(unrealized, rate)),
-            self._fee_base(key[0], record),
-            extra,
-        )
-
-    def _fee_base(self, account: str, record: PositionRecord) -> float:
-        """Known fees in base currency; NaN when a rate is missing, or none is known and some are pending."""
-        if not record.fees:
-            return _NAN if record.fees_pending else 0.0
-        base = ZERO
-        for currency, amount in record.fees.items():
-            rate, _ = self.rate(account, currency)
-            if rate is None:
-                return _NAN
-            base = add(base, multiply(amount, rate))
-        return float(base)
 
     def rate(self, account: str, currency: str) -> Rate:
         """The rate, and the note of its time that is stored beside every figure made with it (F137)."""
@@ -193,6 +117,152 @@ class RowMaker:
         if known is None:
             known = self.bases[account] = self._base_of(account) or ""
         return known
+
+
+class Standing(msgspec.Struct, gc=False):
+    """One (account, con_id) beside what the broker holds: what its rows keep until one of the two changes.
+
+    The rows themselves are made when somebody first asks for them: of a hundred thousand, most are never looked at.
+
+    Attributes:
+        records: Whose rows there are, in their order; ``None`` for a row without a book.
+        reported: What the broker holds, ``None`` when that is not known or not compared.
+        residual: Stands on the row of UNASSIGNED.
+        made: The rows, once they were made.
+    """
+
+    key: Key
+    instrument: Instrument | None
+    records: tuple[PositionRecord | None, ...]
+    row: BrokerPosition | None
+    reported: Decimal | None
+    residual: Decimal
+    status: str
+    base: str
+    made: tuple[Row, ...] | None = None
+
+    @property
+    def symbol(self) -> str | None:
+        """Under which the rows are stored; ``None`` when nothing is shown."""
+        if not self.records:
+            return None
+        return "" if self.instrument is None else self.instrument.symbol
+
+    def rows(self) -> tuple[Row, ...]:
+        """The rows, each in the order of :data:`LASTING`."""
+        made = self.made
+        if made is None:
+            made = self.made = tuple([self._row(record) for record in self.records])
+        return made
+
+    def _row(self, record: PositionRecord | None) -> Row:
+        account, con_id = self.key
+        strategy = UNASSIGNED if record is None else record.strategy
+        fee, fee_currency = _fee(record)
+        known = self.instrument or _NOWHERE
+        average = None if record is None else record.avg_cost
+        cost = None if self.row is None else self.row.broker_avg_cost
+        reported = self.reported
+        return (
+            known.symbol,
+            account,
+            con_id,
+            known.local_symbol,
+            known.sec_type,
+            known.currency,
+            strategy,
+            0.0 if record is None else float(record.quantity),
+            _NAN if average is None else float(average),
+            0.0 if record is None else float(record.realized_pnl),
+            _NAN if reported is None else float(reported),
+            _NAN if cost is None else float(cost),
+            _NAN if reported is None else float(self.residual) if strategy == UNASSIGNED else 0.0,
+            self.status,
+            float(known.multiplier),
+            fee,
+            fee_currency,
+            break_id(account, con_id) if self.status in _OPEN else "",
+            self.base,
+        )
+
+
+class Worth(msgspec.Struct, gc=False):
+    """What the rows of one key are worth at one moment; made when somebody first asks, as those are.
+
+    Attributes:
+        rates: Currency -> rate, of the instrument's currency and those in which fees were paid.
+        made: The rows, once they were made.
+    """
+
+    standing: Standing
+    mark: Mark | None
+    rates: Mapping[str, Rate]
+    made: tuple[Row, ...] | None = None
+
+    def rows(self) -> tuple[Row, ...]:
+        """One for each row of the standing, in the order of :data:`MARKET`."""
+        made = self.made
+        if made is None:
+            known = self.standing.instrument or _NOWHERE
+            rates, mark = self.rates, self.mark
+            made = self.made = tuple(
+                [market_row(record, mark, rates, known.currency, known.multiplier) for record in self.standing.records]
+            )
+        return made
+
+
+def market_row(
+    record: PositionRecord | None, mark: Mark | None, rates: Mapping[str, Rate], currency: str, multiplier: Decimal
+) -> Row:
+    """What one row is worth, in the order of :data:`MARKET`.
+
+    Args:
+        rates: Must have ``currency`` and those of the record's fees.
+    """
+    rate, extra = rates[currency]
+    price = None if mark is None else mark.price
+    if record is None:
+        zero = _NAN if rate is None else 0.0
+        return (0.0, _number(price), 0.0, _number(rate), zero, zero, zero, 0.0, extra)
+    worth: Decimal | None = ZERO
+    if record.quantity:
+        worth = None if price is None else multiply(price, record.quantity)
+        if worth is not None and multiplier != _ONE:
+            worth = multiply(worth, multiplier)
+    unrealized = None if worth is None else subtract(worth, record.open_cost)
+    return (
+        _number(unrealized),
+        _number(price),
+        _number(worth),
+        _number(rate),
+        _NAN if rate is None or worth is None else float(multiply(worth, rate)),
+        _NAN if rate is None else float(multiply(record.realized_pnl, rate)),
+        _NAN if rate is None or unrealized is None else float(multiply(unrealized, rate)),
+        _fee_base(record, rates),
+        extra,
+    )
+
+
+def _fee_base(record: PositionRecord, rates: Mapping[str, Rate]) -> float:
+    """Known fees in base currency; NaN when a rate is missing, or none is known and some are pending."""
+    if not record.fees:
+        return _NAN if record.fees_pending else 0.0
+    base = ZERO
+    for currency, amount in record.fees.items():
+        rate, _ = rates[currency]
+        if rate is None:
+            return _NAN
+        base = add(base, multiply(amount, rate))
+    return float(base)
+
+
+def currencies_of(currency: str, records: Iterable[PositionRecord | None]) -> tuple[str, ...]:
+    """The instrument's currency first, then others in which fees were paid."""
+    others: set[str] = set()
+    for record in records:
+        if record is not None and record.fees and (len(record.fees) > 1 or currency not in record.fees):
+            others |= record.fees.keys() - {currency}
+    return (currency, *sorted(others)) if others else (currency,)
 
 
 _NOWHERE: Final = Instrument(con_id=0, symbol="", sec_type="")

@@ -9,9 +9,9 @@ An account without a confirmed answer has status ``unavailable`` and no broker f
 compared (currency pairs, combinations) has status ``excluded``. Unknown is NaN, never 0.
 
 Between two runs of a large account hardly anything changes, so rows are kept. What a row keeps until a book or the
-broker's holding changes is apart from what moves with the market: prices that move make only the latter again. Everything
-is done in small steps, with a breath between them: one long call would hold the interpreter, and with it the loop of the
-screens.
+broker's holding changes is apart from what moves with the market: prices that move make only the latter again. And a run
+only notes what its rows are made of; figures are made of it once, for whoever asks. Everything is done in small steps, with
+a breath between them: one long call would hold the interpreter, and with it the loop of the screens.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import msgspec
 
 from engine.core.instrument import Instrument
 from engine.core.snapshot import AccountSnapshot, BrokerPosition, Confirmed
-from engine.recon.account_rows import AccountRows, Renewal, Stored
+from engine.recon.account_rows import AccountRows, Renewal
 from engine.recon.breaks import Break
 from engine.recon.compare import Comparison, Difference
 from engine.recon.grouped import Breathe, Group, Groups, no_breath
-from engine.recon.row import COLUMNS, LASTING, MARKET, Rate, RowMaker, Valuation, kept_exactly
+from engine.recon.row import COLUMNS, LASTING, MARKET, Rate, Rates, Valuation, Worth, kept_exactly
 
 _LASTING: Final = {name: place for place, name in enumerate(LASTING)}
 _MARKET: Final = {name: place for place, name in enumerate(MARKET)}
@@ -49,7 +49,7 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     columns: TableColumns
-    changed: dict[tuple[str, str], tuple[Stored, ...]]
+    changed: dict[tuple[str, str], tuple[Worth, ...]]
     times: dict[str, datetime]
     rates: dict[tuple[str, str], Rate]
     bases: dict[str, str]
@@ -61,15 +61,15 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Part(NamedTuple):
-    rows: Sequence[Stored]
+    keys: Sequence[Worth]
     at: datetime
 
 
 class TableColumns(Mapping[str, list[Any]]):
     """Rows as columns that are made when they are asked for, each a new list; immutable.
 
-    A run keeps its rows as they are: columns of a hundred thousand rows, kept as lists, are walked through by every
-    collection of garbage, and often nobody asks for them.
+    A run keeps what its rows are made of: columns of a hundred thousand rows, kept as lists, are walked through by every
+    collection of garbage, and often nobody asks for them. The first to ask has the rows made, in its own thread.
     """
 
     __slots__ = ("_parts", "_run_id")
@@ -82,19 +82,19 @@ class TableColumns(Mapping[str, list[Any]]):
     @property
     def count(self) -> int:
         """Number of rows."""
-        return sum(len(part.rows) for part in self._parts)
+        return sum(len(key.standing.records) for part in self._parts for key in part.keys)
 
     def __getitem__(self, name: str) -> list[Any]:
         """One column of :data:`engine.recon.row.COLUMNS`."""
         if name == "run_id":
             return [self._run_id] * self.count
         if name == "timestamp":
-            return [part.at for part in self._parts for _ in part.rows]
+            return [part.at for part in self._parts for key in part.keys for _ in key.standing.records]
         place = _LASTING.get(name)
         if place is not None:
-            return [row.lasting[place] for part in self._parts for row in part.rows]
+            return [row[place] for part in self._parts for key in part.keys for row in key.standing.rows()]
         place = _MARKET[name]
-        return [row.market[place] for part in self._parts for row in part.rows]
+        return [row[place] for part in self._parts for key in part.keys for row in key.rows()]
 
     def __iter__(self) -> Iterator[str]:
         """The names of the columns."""
@@ -117,7 +117,12 @@ class SymbolColumns(TableColumns):
         """One column."""
         if name != "extra":
             return super().__getitem__(name)
-        return [kept_exactly(row.record, row.market[-1]) for part in self._parts for row in part.rows]
+        return [
+            kept_exactly(record, row[-1])
+            for part in self._parts
+            for key in part.keys
+            for record, row in zip(key.standing.records, key.rows(), strict=True)
+        ]
 
 
 class ReconciledTable:
@@ -154,9 +159,9 @@ class ReconciledTable:
             breathe: See :data:`engine.recon.grouped.Breathe`.
         """
         answered = {a.account: a.answered_at for a in answers if isinstance(a, Confirmed)}
-        maker = RowMaker(value)
+        rates = Rates(value)
         parts: list[_Part] = []
-        changed: dict[tuple[str, str], tuple[Stored, ...]] = {}
+        changed: dict[tuple[str, str], tuple[Worth, ...]] = {}
         found: dict[str, dict[int, Difference]] = {}
         for (account, con_id), difference in comparison.found.items():
             found.setdefault(account, {})[con_id] = difference
@@ -165,7 +170,7 @@ class ReconciledTable:
             known = self._accounts.setdefault(account, AccountRows())
             rows = comparison.broker.get(account, _NO_ROWS)
             differences = found.get(account, {})
-            work = Renewal(account, known, maker, differences, breaks, instrument_of, answered=account in answered)
+            work = Renewal(account, known, rates, differences, breaks, instrument_of, answered=account in answered)
             for symbol, stored in work.run(groups.get(account, _NO_GROUPS), rows, breathe).items():
                 changed[account, symbol] = stored
             parts.append(_Part(known.shown, answered.get(account, at)))
@@ -176,6 +181,6 @@ class ReconciledTable:
             columns=TableColumns(parts, run_id),
             changed=changed,
             times=times,
-            rates=maker.rates,
-            bases=maker.bases,
+            rates=rates.rates,
+            bases=rates.bases,
         )
