@@ -87,9 +87,8 @@ class Book(Generic[L]):
             Other lines whose realized P&L changed by it, in order; ``None`` for the usual append at the end.
         """
         lines = self.lines
-        if not lines:
-            assert self.edge is None or line.sort > self.edge, "what lies before is brought back first"
-        if not lines or line.sort > lines[-1].sort:
+        last = lines[-1].sort if lines else self.edge
+        if last is None or line.sort > last:
             if not len(lines) % _EVERY:
                 self._kept.append((self.quantity, self.open_cost, self.realized))
             lines.append(line)

@@ -104,8 +104,13 @@ class Attribution:
                 return None  # the usual case: the order's next sight
             if first is None:
                 perms[perm_id] = strategy
-        if sight.order_id > 0:
-            first = self._claim_order(strategy, sight) or first
+        order_id = sight.order_id
+        if order_id > 0:
+            orders = self._by_order.get(sight.client_id)
+            if orders is not None and order_id not in orders:  # the usual case: the first sight of an order
+                orders[order_id] = (Claim(account, perm_id, strategy, reference),)
+            else:
+                first = self._claim_order(strategy, sight) or first
         if reference:
             holder = self._by_ref.setdefault(reference, strategy)
             if holder and holder != strategy:

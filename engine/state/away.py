@@ -43,7 +43,8 @@ from engine.state.booking import Booking
 from engine.state.books import Holding
 from engine.state.executions import Execution
 from engine.state.order import Order
-from engine.state.orders import Orders, first_row
+from engine.state.order_table import first_row
+from engine.state.orders import Orders
 
 _READ: Final = 128
 """Blocks that are kept as read until the next checkpoint, for repeats and questions in the order of the history."""

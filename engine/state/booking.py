@@ -50,7 +50,7 @@ class Booking:
         """The instrument that counts for an execution's arithmetic; groups, which count nowhere, keep their own."""
         if execution.state == "group":
             return execution.fill.instrument
-        return self.shelf.terms_of(execution.fill.instrument).instrument
+        return self.shelf.terms[execution.fill.instrument.con_id].instrument
 
     def put_back(self, execution: Execution, changed: list[Execution], changes: Changes) -> None:
         """Book a changed execution and hand out everything that changed.
@@ -70,11 +70,14 @@ class Booking:
 
     def again(self, executions: Iterable[Execution], changes: Changes) -> None:
         """Hand out the records of executions whose figures changed."""
-        seq, at = self.moment.seq, self.moment.now()
         for execution in executions:
-            execution.seq, execution.recorded_at = seq, at
-            changes.dirty.add(execution.strategy)
-            changes.fills.append(record_of(execution, self.terms_for(execution)))
+            self.show(execution, changes)
+
+    def show(self, execution: Execution, changes: Changes) -> None:
+        """Hand out the record of an execution whose figures changed."""
+        execution.seq, execution.recorded_at = self.moment.seq, self.now()
+        changes.dirty.add(execution.strategy)
+        changes.fills.append(record_of(execution, self.terms_for(execution)))
 
     def rebook(self, execution: Execution, strategy: str, reason: str, changes: Changes) -> None:
         """Take an execution over into another strategy's book, whole, with its time, price and fee."""

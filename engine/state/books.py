@@ -175,7 +175,8 @@ class Shelf:
         book = self.books.get(key)
         if book is None:
             book = self.book(*key)
-        book.touched(self._moment.seq)
+        book.seq = self._moment.seq
+        book.record = None
         if execution.commission is None:
             book.pending += 1
         else:
@@ -214,13 +215,14 @@ class Shelf:
             return
         fill = execution.fill
         book = self.books[execution.strategy, fill.account, fill.instrument.con_id]
+        book.seq = self._moment.seq
+        book.record = None
         if execution.commission is None:
             book.pending -= 1
         else:
             book.charge(execution, -1)
         execution.commission, execution.commission_currency = amount, currency
         book.charge(execution)
-        book.touched(self._moment.seq)
 
     def describe(self, instrument: Instrument) -> list[Execution]:
         """Take the broker's contract details as the last word.

@@ -46,7 +46,8 @@ class Fees:
     def report(self, report: Commission, changes: Changes) -> None:
         """Take in a report, known execution or not (R2, R7)."""
         root, revision = split_exec_id(report.exec_id)
-        execution = self._booking.index.by_root(root)
+        booking = self._booking
+        execution = booking.index.by_root(root)
         if execution is None or revision > execution.revision:
             self._orphan(report, changes)
             return
@@ -60,11 +61,10 @@ class Fees:
             if noted is None or noted == execution.ib_realized_pnl:
                 return
         execution.ib_realized_pnl = report.ib_realized_pnl
-        booking = self._booking
         booking.shelf.refee(execution, amount, report.currency)
         booking.pending.pop(execution.sort[2], None)
         booking.touch(execution.fill, report.received_at)
-        booking.again((execution,), changes)
+        booking.show(execution, changes)
         if amount == _UNSET:
             self._odd(execution, changes)
 

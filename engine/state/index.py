@@ -11,11 +11,16 @@ from engine.state.executions import Execution
 
 
 class Index:
-    """Every execution there is."""
+    """Every execution there is.
+
+    Attributes:
+        roots: Root of the execution id -> its execution; several when accounts share an id.
+        count: How many there are, those that are put away included.
+    """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._roots: dict[str, Execution | list[Execution]] = {}
+        self.roots: dict[str, Execution | list[Execution]] = {}
         self._strays: dict[int, dict[int, Execution]] = {}
         self._strays_by_order: dict[tuple[int, int], dict[int, Execution]] = {}
         self.count = 0
@@ -23,11 +28,11 @@ class Index:
     @property
     def here(self) -> int:
         """Number of roots that are not put away."""
-        return len(self._roots)
+        return len(self.roots)
 
     def find(self, account: str, root: str) -> Execution | None:
         """The execution of that identity."""
-        found = self._roots.get(root)
+        found = self.roots.get(root)
         if found is None:
             return None
         if isinstance(found, list):
@@ -39,14 +44,14 @@ class Index:
 
         Should they all the same, it is the one whose fee is still pending, the first one if none is.
         """
-        found = self._roots.get(root)
+        found = self.roots.get(root)
         if isinstance(found, list):
             return next((e for e in found if e.commission is None and e.bears_fee), found[0])
         return found
 
     def all_of(self, root: str) -> list[Execution]:
         """Executions of a root, whatever their account."""
-        found = self._roots.get(root)
+        found = self.roots.get(root)
         if isinstance(found, list):
             return found
         return [] if found is None else [found]
@@ -54,43 +59,42 @@ class Index:
     def add(self, account: str, root: str, execution: Execution) -> None:
         """Index a new execution."""
         assert execution.fill.account == account, "identity contains the account"
-        found = self._roots.get(root)
-        if found is None:
-            self._roots[root] = execution
-        elif isinstance(found, list):
-            found.append(execution)
-        else:
-            self._roots[root] = [found, execution]
+        found = self.roots.setdefault(root, execution)
+        if found is not execution:
+            if isinstance(found, list):
+                found.append(execution)
+            else:
+                self.roots[root] = [found, execution]
         self.count += 1
 
     def remove(self, account: str, root: str) -> None:
         """Forget an execution (only those that an assignment made are ever forgotten)."""
-        found = self._roots[root]
+        found = self.roots[root]
         if isinstance(found, list):
-            self._roots[root] = [e for e in found if e.fill.account != account]
+            self.roots[root] = [e for e in found if e.fill.account != account]
         else:
-            del self._roots[root]
+            del self.roots[root]
         self.count -= 1
 
     def put_away(self, root: str, execution: Execution) -> None:
         """Let go of an execution that is kept elsewhere; it still counts."""
-        found = self._roots[root]
+        found = self.roots[root]
         if isinstance(found, list):
             rest = [e for e in found if e is not execution]
-            self._roots[root] = rest[0] if len(rest) == 1 else rest
+            self.roots[root] = rest[0] if len(rest) == 1 else rest
         else:
-            del self._roots[root]
+            del self.roots[root]
 
     def bring_back(self, execution: Execution) -> None:
         """Index an execution again that was put away."""
         root = execution.root
         found = [*self.all_of(root), execution]
         found.sort(key=lambda e: e.sort[2])
-        self._roots[root] = found if len(found) > 1 else execution
+        self.roots[root] = found if len(found) > 1 else execution
 
     def all(self) -> Iterator[Execution]:
         """Those that are here, mostly in order of first sight of each root."""
-        for found in self._roots.values():
+        for found in self.roots.values():
             if isinstance(found, list):
                 yield from found
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from engine.core.records import FillState
 from engine.state.amend import Amendments
 from engine.state.attribution import Attribution
 from engine.state.booking import Booking
+from engine.state.books import Terms
 from engine.state.changes import Changes
 from engine.state.executions import Execution, record_of
 from engine.state.fees import Fees
@@ -46,7 +48,6 @@ class Homes(NamedTuple):
 class Intake:
     """Books executions; ``fees`` and ``amendments`` (busts, corrections) are its parts.
 
-
     Attributes:
         unbookable: Executions that cannot be booked, by (account, execution id).
         owners: (account, root) -> strategy, found out before the books were lost, of executions that no message claims.
@@ -70,7 +71,8 @@ class Intake:
     def fill(self, fill: Fill, changes: Changes) -> None:
         """Take in an execution that came through any door; the same one is booked once."""
         root, revision = split_exec_id(fill.exec_id)
-        known = self._booking.index.find(fill.account, root)
+        index = self._booking.index
+        known = index.find(fill.account, root) if root in index.roots else None
         if known is None:
             if self._bookable(fill, changes):
                 self._new(fill, root, revision, changes)
@@ -84,19 +86,16 @@ class Intake:
         booking = self._booking
         moment, shelf = booking.moment, booking.shelf
         instrument, account, price, quantity = fill.instrument, fill.account, fill.price, fill.quantity
-        terms = shelf.terms.get(instrument.con_id) or shelf.terms_of(instrument)
-        known = terms.instrument
-        strategy, claimed = self._whose(fill, changes)
-        state: FillState = "active"
-        unit_price = value = price
-        combo = terms.combo if instrument is known else instrument.is_combo
-        if combo or (self._masters.get(account, True) and self._is_master(account)):
-            state = "group"
-            unit_price = value = instrument.unit_price(price)
-            known = instrument
-        elif not terms.plain:
-            unit_price = terms.unit_price(price)
-            value = terms.value(unit_price)
+        terms = shelf.terms_of(instrument)
+        named = fill.strategy
+        if named is None or named == UNASSIGNED:
+            claimed, strategy = False, self._inferred(fill, changes)
+        else:
+            claimed, strategy = True, named
+            first = self._attribution.claim(named, fill)
+            if first is not None:
+                self._contradiction(fill, first, named, changes)
+        state, unit_price, value = self._worth(fill, terms)
         seq = moment.seq
         execution = Execution(
             sort=(fill.executed_at or fill.received_at, venue_sequence(root), seq),
@@ -118,7 +117,7 @@ class Intake:
         changed = shelf.put(execution)
         changes.dirty.add(strategy)
         booking.activity[account, instrument.con_id] = fill.received_at
-        changes.fills.append(record_of(execution, known))
+        changes.fills.append(record_of(execution, terms.instrument if state != "group" else instrument))
         if changed:
             booking.again(changed, changes)
         if execution.commission is None and state != "group":
@@ -134,17 +133,23 @@ class Intake:
         if other or fill.liquidation or fill.executed_at is None:
             self._remarkable(execution, changes)
 
-    def _whose(self, fill: Fill, changes: Changes) -> tuple[str, bool]:
-        named = fill.strategy
-        if named is not None and named != UNASSIGNED:
-            first = self._attribution.claim(named, fill)
-            if first is not None:
-                self._contradiction(fill, first, named, changes)
-            return named, True
+    def _worth(self, fill: Fill, terms: Terms) -> tuple[FillState, Decimal, Decimal]:
+        """State of a new execution, its price in currency per unit, and the currency that one unit of quantity costs."""
+        instrument, account, price = fill.instrument, fill.account, fill.price
+        combo = terms.combo if instrument is terms.instrument else instrument.is_combo
+        if combo or (self._masters.get(account, True) and self._is_master(account)):
+            price = instrument.unit_price(price)
+            return "group", price, price
+        if terms.plain:
+            return "active", price, price
+        price = terms.unit_price(price)
+        return "active", price, terms.value(price)
+
+    def _inferred(self, fill: Fill, changes: Changes) -> str:
         if self.owners:
             owner = self.owners.get((fill.account, split_exec_id(fill.exec_id)[0]))
             if owner is not None:
-                return owner, False
+                return owner
         answer = self._attribution.infer(fill)
         if answer.secondary:
             text = (
@@ -160,7 +165,7 @@ class Intake:
                 strategy=answer.strategy,
                 subject=f"{fill.account}:{fill.perm_id}",
             )
-        return answer.strategy, False
+        return answer.strategy
 
     def _claim(self, execution: Execution, fill: Fill, named: str, changes: Changes) -> None:
         """A message names the strategy of a known execution: an inferred one gives way, a claimed one stays."""

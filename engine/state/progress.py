@@ -32,9 +32,16 @@ class Progress:
         fill = execution.fill
         if execution.state == "busted":
             quantity = value = ZERO
-        order = self._orders.trade(fill, quantity, value, execution.base, claimed=execution.claimed)
+        orders = self._orders
+        order = orders.find(fill)
         if order is None:
+            if fill.perm_id or fill.order_id > 0:
+                order, row = orders.begin(fill, quantity, value, execution.base, claimed=execution.claimed)
+                changes.orders.append(row)
+                if fill.cum_quantity and quantity and execution.state == "active" and not execution.supersedes:
+                    self._gap(order, execution, changes)
             return
+        orders.trade(order, fill, quantity, value, execution.base, claimed=execution.claimed)
         if quantity:
             if (fill.cum_quantity or order.gaps) and execution.state == "active" and not execution.supersedes:
                 self._gap(order, execution, changes)
@@ -43,9 +50,9 @@ class Progress:
             self._overfill(order, changes)
         if self._findings.open:
             self._reported(order, changes)
-        row = self._orders.row(order, by_broker=False, executed_at=fill.executed_at)
-        if row is not None:
-            changes.orders.append(row)
+        again = orders.row(order, by_broker=False, executed_at=fill.executed_at)
+        if again is not None:
+            changes.orders.append(again)
 
     def claimed(self, fill: Fill, strategy: str, changes: Changes) -> None:
         """A message named the strategy of an execution: its order is that strategy's too."""

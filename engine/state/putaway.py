@@ -16,7 +16,8 @@ from engine.state.blocks import Closed, Lines, encode_block, execution_key, orde
 from engine.state.booking import Booking
 from engine.state.books import Holding
 from engine.state.order import Order
-from engine.state.orders import MOST_SHOWN, Orders
+from engine.state.order_table import MOST_SHOWN
+from engine.state.orders import Orders
 
 _BLOCK: Final = 256
 

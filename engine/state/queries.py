@@ -16,7 +16,8 @@ from engine.state.booking import Booking
 from engine.state.books import Holding, Shelf
 from engine.state.executions import Execution, record_of, superseded_record
 from engine.state.index import Index
-from engine.state.orders import Orders, first_row
+from engine.state.order_table import first_row
+from engine.state.orders import Orders
 
 _place: Final = attrgetter("sort")
 

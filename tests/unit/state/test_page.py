@@ -42,7 +42,7 @@ def test_pages_after_a_restart_are_those_of_before():
 
 
 def test_the_latest_orders_are_all_open_ones_and_the_newest_of_each_strategy(monkeypatch):
-    monkeypatch.setattr("engine.state.orders.MOST_SHOWN", 3)
+    monkeypatch.setattr("engine.state.order_table.MOST_SHOWN", 3)
     desk = Desk()
     desk.keep = desk.keep._replace(orders=3)
     for number in range(1, 11):

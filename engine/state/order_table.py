@@ -1,0 +1,239 @@
+"""Where orders are found: by permId, by client and order id, by what they are about, by group; which are open, which new.
+
+Nearly every number names one order, so what shares a number stands in a tuple.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+from engine.core.events import Fill, OrderUpdate
+from engine.core.records import OrderRecord
+from engine.state.order import Order, key_of
+
+MOST_SHOWN: Final = 200
+"""Orders of a strategy that a page of the latest ones may ask for."""
+
+
+def first_row(order: Order) -> int:
+    """Sequence of an order's first row; one without a row is the latest."""
+    return order.timeline[0].seq if order.timeline else sys.maxsize
+
+
+K = TypeVar("K")
+
+
+Known = tuple[Order, ...]
+"""Orders that share a number. Nearly always one, so a tuple: it is smaller than a list, and the collector lets go of it."""
+
+
+def _join(table: dict[K, Known], key: K, order: Order) -> None:
+    """Add an order at its place, which is that of its first row, whenever its number became known."""
+    found = table.get(key)
+    table[key] = (order,) if found is None else tuple(sorted((*found, order), key=first_row))
+
+
+def _leave(table: dict[K, Known], key: K, order: Order) -> None:
+    rest = tuple(other for other in table.get(key, ()) if other is not order)
+    if rest:
+        table[key] = rest
+    else:
+        table.pop(key, None)
+
+
+class OrderTable:
+    """Every order there is.
+
+    Attributes:
+        by_key: Key -> order.
+        recent: Strategy -> its latest orders by first sight, and ``working``: what is open; for pages, which must not
+            walk over a day's orders.
+    """
+
+    def __init__(self) -> None:
+        """Start without orders."""
+        self.by_key: dict[str, Order] = {}
+        self._by_perm: dict[int, Known] = {}
+        self._by_client: dict[int, dict[int, Known]] = {}
+        self._by_key: dict[tuple[str, int], dict[int, Order]] = {}
+        self._aliases: dict[str, str] = {}
+        self.groups: dict[str, list[Order]] = {}
+        self.recent: dict[str, deque[Order]] = {}
+        self.working: dict[int, Order] = {}
+
+    def get(self, key: str) -> Order | None:
+        """An order by its key, also by the key that it had before its permId was known."""
+        return self.by_key.get(self._aliases.get(key, key))
+
+    def find(self, sight: Fill | OrderUpdate) -> Order | None:
+        """The order a sight is about, if it is known."""
+        account = sight.account
+        perm_id = sight.perm_id
+        if perm_id:
+            known = self._by_perm.get(perm_id)
+            if known is not None:
+                for order in known:
+                    if order.seen.account == account:
+                        return order
+                for order in known:
+                    if not account or not order.seen.account:
+                        return order
+        if sight.order_id > 0:
+            for order in reversed(self.namesakes(sight.client_id, sight.order_id)):
+                mine, other = order.seen.perm_id, perm_id
+                if order.seen.account and account and order.seen.account != account:
+                    continue
+                if mine and other:
+                    continue
+                if mine and not other and self._starts_anew(order, sight):
+                    return None
+                return order
+        return None
+
+    @staticmethod
+    def _starts_anew(order: Order, sight: Fill | OrderUpdate) -> bool:
+        """A fresh order that has no permId yet and uses the number of one of an earlier session again (R10)."""
+        if not isinstance(sight, OrderUpdate) or sight.status not in {"", "PendingSubmit", "ApiPending"}:
+            return False
+        return not order.state()[1] or sight.strategy not in {None, order.strategy}
+
+    def add(self, order: Order) -> None:
+        """Index an order."""
+        seen = order.seen
+        self.by_key[order.key] = order
+        perm_id, order_id = seen.perm_id, seen.order_id
+        if perm_id:
+            by_perm = self._by_perm
+            if perm_id in by_perm:
+                _join(by_perm, perm_id, order)
+            else:
+                by_perm[perm_id] = (order,)
+        if order_id > 0:
+            of_client = self._by_client.get(seen.client_id)
+            if of_client is None:
+                of_client = self._by_client[seen.client_id] = {}
+            if order_id in of_client:
+                _join(of_client, order_id, order)
+            else:
+                of_client[order_id] = (order,)
+        if seen.oca_group or seen.parent_id > 0:
+            self._join_groups(order)
+        self._file(order)
+        if order.timeline:
+            self._show(order, order.timeline[-1], first=True)
+
+    def _show(self, order: Order, last: OrderRecord, *, first: bool) -> None:
+        """Keep ``recent`` and ``working``."""
+        if last.is_open:
+            self.working[id(order)] = order
+        else:
+            self.working.pop(id(order), None)
+        if first:
+            shown = self.recent.get(last.strategy)
+            if shown is None:
+                shown = self.recent[last.strategy] = deque(maxlen=MOST_SHOWN)
+            shown.append(order)
+
+    def _file(self, order: Order) -> None:
+        """Note what the order is about, as soon as it is known; a former answer is passed over when it is asked for."""
+        key = _key_of(order)
+        if key is not None:
+            filed = self._by_key.get(key)
+            if filed is None:
+                filed = self._by_key[key] = {}
+            filed[id(order)] = order
+
+    def learn(self, order: Order, seen: OrderUpdate) -> None:
+        """Take over what is known of an order by now, and let it be found by that."""
+        former, order.seen = order.seen, seen
+        if (seen.instrument, seen.account) != (former.instrument, former.account):
+            self._file(order)
+        if seen.order_id > 0 and (seen.client_id, seen.order_id) != (former.client_id, former.order_id):
+            if former.order_id > 0:
+                _leave(self._by_client[former.client_id], former.order_id, order)
+            _join(self._by_client.setdefault(seen.client_id, {}), seen.order_id, order)
+        self._upgrade(order)
+        if order.grouped:
+            self._join_groups(order)
+
+    def _upgrade(self, order: Order) -> None:
+        """Give the order the key that it deserves by now; once, since a permId never changes."""
+        key = key_of(order.seen)
+        if key == order.key or order.key.startswith(f"{key}#"):
+            return
+        if key in self.by_key:
+            return
+        self.by_key.pop(order.key)
+        self._aliases[order.key] = key
+        if order.seen.perm_id and order not in self._by_perm.get(order.seen.perm_id, ()):
+            _join(self._by_perm, order.seen.perm_id, order)
+        order.key = key
+        self.by_key[key] = order
+
+    def namesakes(self, client_id: int, order_id: int) -> Known:
+        """Orders that share an order id, by first sight."""
+        of_client = self._by_client.get(client_id)
+        return () if of_client is None else of_client.get(order_id, ())
+
+    def of(self, keys: Iterable[tuple[str, int]]) -> Iterator[Order]:
+        """Orders of some (account, con_id), each key's in order of first sight."""
+        for key in keys:
+            for order in self._by_key.get(key, {}).values():
+                if _key_of(order) == key:
+                    yield order
+
+    def latest_of_each(self, count: int) -> set[int]:
+        """Identities of the latest orders of each strategy; those before them are not shown among the latest any more."""
+        for strategy, shown in self.recent.items():
+            if count < len(shown):
+                self.recent[strategy] = deque(list(shown)[len(shown) - count :], maxlen=MOST_SHOWN)
+        return {id(order) for shown in self.recent.values() for order in shown}
+
+    def put_away(self, order: Order) -> None:
+        """Let go of an order that is kept elsewhere; one in a group stays."""
+        seen = order.seen
+        del self.by_key[order.key]
+        self.working.pop(id(order), None)
+        _leave(self._by_perm, seen.perm_id, order)
+        _leave(self._by_client.get(seen.client_id, {}), seen.order_id, order)
+        if (key := _key_of(order)) is not None:
+            self._by_key.get(key, {}).pop(id(order), None)
+
+    def bring_back(self, order: Order) -> None:
+        """Index an order again that was put away."""
+        self.add(order)
+
+    def _join_groups(self, order: Order) -> None:
+        seen = order.seen
+        names = []
+        if seen.oca_group:
+            names.append(f"OCA group {seen.oca_group} of {seen.account}")
+        if seen.parent_id > 0:
+            names.append(f"children of order {seen.parent_id} of client {seen.client_id}")
+        if seen.account and seen.oca_group:  # it may have been placed without naming the account
+            nameless = self.groups.get(f"OCA group {seen.oca_group} of ", [])
+            nameless[:] = [other for other in nameless if other is not order]
+        for name in names:
+            group = self.groups.setdefault(name, [])
+            if not any(other is order for other in group):
+                group.append(order)
+
+    def siblings(self, order: Order) -> Iterator[tuple[str, list[Order]]]:
+        """Groups (one cancels the other, or children of one parent) that the order is in."""
+        if not order.grouped:
+            return
+        for name, group in self.groups.items():
+            if any(other is order for other in group):
+                yield name, group
+
+    def aliases(self) -> dict[str, str]:
+        """Former key -> key."""
+        return self._aliases
+
+
+def _key_of(order: Order) -> tuple[str, int] | None:
+    instrument = order.seen.instrument
+    return None if instrument is None else (order.seen.account, instrument.con_id)
