@@ -102,13 +102,13 @@ def store_state(engine: Engine) -> dict[str, Any]:
 
 
 def stopped(room: BookRoom) -> str:
-    """Why facts do not become durable, booked or stored, in words for an alert; empty while they do. Cheap to ask."""
+    """Why facts do not become durable, booked, stored or settled, in words for an alert; empty while they do. Cheap."""
     for name, failure in (("journal", room.journal.failure), ("books", room.keeper.failure)):
         if failure is not None:
             return f"the thread of the {name} has failed: {failure!r}"
     if room.writer.failure is not None:
         return f"the thread of the store has failed: {room.writer.failure!r}; facts wait in the journal"
-    return room.writer.trouble or room.intake.refusal or room.journal.failing
+    return room.writer.trouble or room.intake.refusal or room.journal.failing or room.checkpointer.trouble
 
 
 def problems(engine: Engine) -> list[str]:
@@ -121,6 +121,8 @@ def problems(engine: Engine) -> list[str]:
     journal = room.journal.stats()
     if journal.failing or room.intake.refusal:
         found.append(f"the journal cannot be written: {journal.failing or room.intake.refusal}")
+    if room.checkpointer.trouble:
+        found.append(room.checkpointer.trouble)
     state = engine.broker_state()
     if state.state != "connected":
         found.append(f"IB {state.state} since {state.since:%Y-%m-%d %H:%M:%S} UTC: {state.reason}")

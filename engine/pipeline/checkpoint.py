@@ -63,6 +63,7 @@ class Checkpointer:
         self._last_at = clock.monotonic()
         self._steps: Iterator[int] | None = None
         self._not_before = 0.0
+        self.trouble = ""
         keeper.after_slice = self.keep_up
 
     def keep_up(self) -> None:
@@ -76,9 +77,14 @@ class Checkpointer:
             if not self._step(self._steps):
                 self._steps = None
         except StorageError as error:
-            log.error("nothing leaves memory for a while: %s", error)
             self._steps = None
-            self._not_before = self._clock.monotonic() + _REST_S
+            self._wait(error)
+
+    def _wait(self, error: StorageError) -> None:
+        """Leave the disk alone for a while; nothing is lost by it, the journal keeps everything meanwhile."""
+        log.error("no checkpoint, and nothing leaves memory, for a while: %s", error)
+        self.trouble = f"no checkpoint, the journal grows: {error}"
+        self._not_before = self._clock.monotonic() + _REST_S
 
     @staticmethod
     def _step(steps: Iterator[int]) -> bool:
@@ -90,11 +96,19 @@ class Checkpointer:
         return False
 
     def __call__(self) -> None:
-        """Take a checkpoint when one is due, and make a taken one valid when the store has caught up."""
-        if self._pending is None and self._due():
-            self.take()
-        if self._pending is not None and self._writer.stored_seq >= self._pending[0]:
-            self.commit()
+        """Take a checkpoint when one is due, and make a taken one valid when the store has caught up.
+
+        What the disk refuses is told (``trouble``) and tried again later: it is not the store's fault, which goes on.
+        """
+        if self._clock.monotonic() < self._not_before:
+            return
+        try:
+            if self._pending is None and self._due():
+                self.take()
+            if self._pending is not None and self._writer.stored_seq >= self._pending[0]:
+                self.commit()
+        except StorageError as error:
+            self._wait(error)
 
     def _due(self) -> bool:
         new = self._keeper.seq - self.last_seq
@@ -104,9 +118,10 @@ class Checkpointer:
         """Put away what is settled, and freeze the rest of the ledger's memory now."""
         self.put_away()
         with self._keeper.lock:
-            self._pending = (self._keeper.ledger.seq, self._keeper.ledger.dump())
+            taken = (self._keeper.ledger.seq, self._keeper.ledger.dump())
             self._history.turn()
         self._history.flush()
+        self._pending = taken  # not before what it counts on is durable
 
     def put_away(self) -> None:
         """Let what is settled leave memory, in slices between which the books go on."""
@@ -126,11 +141,16 @@ class Checkpointer:
         self._pending = None
         self.last_seq = seq
         self._last_at = self._clock.monotonic()
+        self.trouble = ""
         log.info("checkpoint at %d: %d bytes", seq, len(blob))
 
     def final(self) -> None:
         """Take and write one at the end of a clean stop, when everything is stored."""
-        if self._keeper.seq > self.last_seq:
+        if self._keeper.seq <= self.last_seq:
+            return
+        try:
             self.take()
             if self._pending is not None and self._writer.stored_seq >= self._pending[0]:
                 self.commit()
+        except StorageError as error:
+            log.warning("no last checkpoint, the next start replays more of the journal: %s", error)

@@ -4,6 +4,10 @@ Blocks are put and dropped while the books go on; a checkpoint makes that durabl
 checkpoint it belongs to ("epoch"), and one that was dropped stays for two more checkpoints, so a start from either of the
 two that the journal keeps finds the archive exactly as it was then: what came later is undone. A file that is damaged or
 does not fit its checkpoint is no loss: everything in it is in ArcticDB, too, and the books are rebuilt from there.
+
+When the disk is full, SQLite takes back the whole transaction, and with it blocks that it had taken before. The books no
+longer hold what is in them, so an execution that is told again would be booked again. Blocks are therefore kept, packed,
+until they are durable, and written once more when the disk has room.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ import logging
 import sqlite3
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +52,7 @@ class History:
         self.path = path
         self._mark = _mark(path)
         self._dropped: dict[int, int] = {}
-        self._unsaved = 0
+        self._unsaved: dict[int, tuple[str, int, bytes]] = {}  # number -> kind, epoch, packed
         self.epoch = 1
         self._lock = threading.RLock()
         try:
@@ -101,21 +106,18 @@ class History:
     def put(self, kind: str, blob: bytes, keys: Sequence[int]) -> int:
         """Take a block; see ``ports.Archive``."""
         packed = zlib.compress(blob, _LEVEL)
-        try:
-            with self._lock:
-                self._begin()
-                made = self._db.execute(
-                    "INSERT INTO blocks (kind, epoch, crc, blob) VALUES (?, ?, ?, ?)",
-                    (kind, self.epoch, zlib.crc32(packed), packed),
-                )
-        except sqlite3.Error as error:
-            raise HistoryDamaged(f"the books' past in {self.path} cannot be written: {error}") from error
-        number = int(made.lastrowid or 0)
+        with self._written():
+            self._begin()
+            made = self._db.execute(
+                "INSERT INTO blocks (kind, epoch, crc, blob) VALUES (?, ?, ?, ?)",
+                (kind, self.epoch, zlib.crc32(packed), packed),
+            )
+            number = int(made.lastrowid or 0)
+            self._unsaved[number] = kind, self.epoch, packed
+            for key in keys:  # a checkpoint that comes now in its own thread takes block and keys, or neither
+                self._keys.add(key, number)
         self._newest = number
         self._live += 1
-        self._unsaved += 1
-        for key in keys:
-            self._keys.add(key, number)
         return number
 
     def get(self, number: int) -> bytes | None:
@@ -126,6 +128,9 @@ class History:
         """
         if number in self._dropped:
             return None
+        unsaved = self._unsaved.get(number)
+        if unsaved is not None:
+            return zlib.decompress(unsaved[2])
         try:
             with self._lock:
                 row = self._db.execute(
@@ -136,31 +141,46 @@ class History:
             if zlib.crc32(row[1]) == row[0]:
                 return zlib.decompress(row[1])
         except sqlite3.DatabaseError as error:
-            self._mark.touch()
-            raise HistoryDamaged(f"block {number} of the books' past in {self.path} cannot be read: {error}") from error
-        self._mark.touch()  # the next start does without this file
-        raise HistoryDamaged(f"block {number} of the books' past in {self.path} is damaged")
+            raise self._damaged(f"block {number}", str(error)) from error
+        raise self._damaged(f"block {number}", "its checksum is wrong")
+
+    def _damaged(self, what: str, why: str) -> HistoryDamaged:
+        with suppress(OSError):  # a disk that takes no mark says so elsewhere
+            self._mark.touch()  # the next start does without this file
+        return HistoryDamaged(f"{what} of the books' past in {self.path} cannot be read: {why}")
 
     def find(self, key: int) -> Sequence[int]:
-        """Blocks put with a key, dropped ones may be among them."""
+        """Blocks put with a key, dropped ones may be among them.
+
+        Raises:
+            HistoryDamaged: The keys cannot be read.
+        """
         if not self._keys.may_have(key):
             return ()
-        with self._lock:
-            return self._keys.find(key)
+        try:
+            with self._lock:
+                return self._keys.find(key)
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise self._damaged("a key", str(error)) from error
 
     def numbers(self, kind: str) -> list[int]:
         """Every block of a kind that is there, in order."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT number FROM blocks WHERE kind = ? AND dropped IS NULL ORDER BY number", (kind,)
-            ).fetchall()
-        return [int(row[0]) for row in rows if row[0] not in self._dropped]
+        try:
+            with self._lock:
+                rows = self._db.execute(
+                    "SELECT number FROM blocks WHERE kind = ? AND dropped IS NULL", (kind,)
+                ).fetchall()
+                there = {int(row[0]) for row in rows} | {n for n, (its, _, _) in self._unsaved.items() if its == kind}
+        except sqlite3.DatabaseError as error:
+            raise self._damaged("the list", str(error)) from error
+        return sorted(there - self._dropped.keys())
 
     def drop(self, number: int) -> None:
         """Forget a block from the next checkpoint on; nothing is written before it."""
-        if number not in self._dropped:
-            self._dropped[number] = self.epoch
-            self._live -= 1
+        with self._lock:
+            if number not in self._dropped:
+                self._dropped[number] = self.epoch
+                self._live -= 1
 
     # ------------------------------------------------------------------------------------------------- checkpoints
 
@@ -174,21 +194,25 @@ class History:
         Raises:
             HistoryDamaged: The disk refused; it may be tried again.
         """
-        try:
-            with self._lock:
-                self._begin()
-                self._db.execute("SAVEPOINT save")
-                try:
-                    self._save()
-                except sqlite3.Error:
+        with self._written():
+            self._begin()
+            self._save()
+            self._db.execute("COMMIT")
+            self._keys.sealed()
+            self._dropped.clear()
+            self._unsaved.clear()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Write under the lock; what SQLite refuses is taken back whole, and written again when it is tried again."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                with suppress(sqlite3.Error):
                     if self._db.in_transaction:
-                        self._db.execute("ROLLBACK TO save")  # the blocks since the last checkpoint stay
-                    raise
-                self._db.execute("COMMIT")
-                self._dropped.clear()
-                self._unsaved = 0
-        except sqlite3.Error as error:
-            raise HistoryDamaged(f"the books' past in {self.path} cannot be written: {error}") from error
+                        self._db.execute("ROLLBACK")
+                raise HistoryDamaged(f"the books' past in {self.path} cannot be written: {error}") from error
 
     def _save(self) -> None:
         self._db.executemany(
@@ -199,9 +223,9 @@ class History:
 
     def go_back(self, epoch: int) -> int:
         """Undo what was put and dropped after the checkpoint of that number; how many blocks are there then."""
-        with self._lock:
+        with self._written():
             self._dropped.clear()
-            self._unsaved = 0
+            self._unsaved.clear()
             self._begin()
             self._db.execute("DELETE FROM blocks WHERE epoch > ?", (epoch,))
             self._db.execute("UPDATE blocks SET dropped = NULL WHERE dropped > ?", (epoch,))
@@ -213,12 +237,13 @@ class History:
 
     def clear(self) -> None:
         """Forget everything: the books begin elsewhere."""
-        with self._lock:
+        with self._written():
             self._dropped.clear()
-            self._unsaved = 0
+            self._unsaved.clear()
             self._begin()
             self._db.execute("DELETE FROM blocks")
             self._db.execute("DELETE FROM chunks")
+            self._db.execute("DELETE FROM filter")
             self._db.execute("COMMIT")
             self._keys = Keys(self._db)
             self.epoch, self._live, self._newest = 1, 0, 0
@@ -242,11 +267,11 @@ class History:
     def _begin(self) -> None:
         if self._db.in_transaction:
             return
-        if (
-            self._unsaved
-        ):  # SQLite takes back everything since the last checkpoint when the disk is full, and memory lacks it
-            raise HistoryDamaged(f"the disk took blocks of {self.path} back: no checkpoint until the next start")
         self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany(
+            "INSERT INTO blocks (number, kind, epoch, crc, blob) VALUES (?, ?, ?, ?, ?)",
+            [(number, kind, epoch, zlib.crc32(blob), blob) for number, (kind, epoch, blob) in self._unsaved.items()],
+        )
 
 
 def _mark(path: Path) -> Path:

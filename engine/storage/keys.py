@@ -41,19 +41,20 @@ class Keys:
         """Take over what is stored."""
         self._db = db
         self._recent: dict[int, list[int]] = {}
-        self._bits = _SMALLEST
-        self._filter = bytearray(1 << (self._bits - 3))
+        self._run: tuple[list[int], np.ndarray[Any, np.dtype[np.int64]]] | None = None
+        self._filter = _SMALLEST, bytearray(1 << (_SMALLEST - 3))  # replaced as one: others look without a lock
         self.sizes = [int(n) for (n,) in db.execute("SELECT sum(size) FROM chunks GROUP BY place ORDER BY place")]
         kept = db.execute("SELECT bits, blob FROM filter WHERE sizes = ?", (repr(self.sizes),)).fetchone()
         if kept is not None:
-            self._bits, self._filter = int(kept[0]), bytearray(kept[1])
+            self._filter = int(kept[0]), bytearray(kept[1])
         else:
             self._remember(self._all())
 
     def keep(self) -> None:
         """Store the filter as well, so that the next start need not make it; it counts only while the runs are these."""
+        bits, table = self._filter
         self._db.execute("DELETE FROM filter")
-        self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", (repr(self.sizes), self._bits, bytes(self._filter)))
+        self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", (repr(self.sizes), bits, bytes(table)))
 
     def add(self, key: int, number: int) -> None:
         """Note that a block holds a key."""
@@ -64,9 +65,9 @@ class Keys:
         return bool(self._recent and key in self._recent) or (bool(self.sizes) and self._has_bits(key))
 
     def _has_bits(self, key: int) -> bool:
+        bits, table = self._filter
         mixed = (key * _MIX) & _WORD
-        high, low = mixed >> (64 - self._bits), (mixed >> 8) & ((1 << self._bits) - 1)
-        table = self._filter
+        high, low = mixed >> (64 - bits), (mixed >> 8) & ((1 << bits) - 1)
         return bool(table[high >> 3] >> (high & 7) & 1 and table[low >> 3] >> (low & 7) & 1)
 
     def find(self, key: int) -> list[int]:
@@ -88,10 +89,12 @@ class Keys:
                 break
 
     def seal(self) -> None:
-        """Store what came since the last time as a run, merged with the latest ones that are not much larger.
+        """Write what came since the last time as a run, merged with the latest ones that are not much larger.
 
-        Afterwards each run is more than twice as long as the one after it.
+        Afterwards each run is more than twice as long as the one after it. It counts from :meth:`sealed` on, which follows
+        the commit: one that is refused leaves everything as it was.
         """
+        self._run = None
         if not self._recent:
             return
         size = sum(map(len, self._recent.values()))
@@ -105,9 +108,15 @@ class Keys:
             parts += self._chunks(len(sizes))
         self._db.execute("DELETE FROM chunks WHERE place >= ?", (len(sizes),))
         self._store(len(sizes), parts)
-        self.sizes = [*sizes, size]
-        self._recent = {}
+        self._run = [*sizes, size], fresh
+
+    def sealed(self) -> None:
+        """What :meth:`seal` wrote is durable."""
+        if self._run is None:
+            return
+        self.sizes, fresh = self._run
         self._remember([fresh])
+        self._recent, self._run = {}, None  # last: until here they answer those who look without a lock
 
     def _store(self, place: int, parts: list[Run]) -> None:
         keys = np.concatenate([part[0] for part in parts])
@@ -132,15 +141,17 @@ class Keys:
     def _remember(self, parts: Iterable[np.ndarray[Any, np.dtype[np.int64]]]) -> None:
         """Set the filter's bits of keys that are stored now; a filter that is too full is made anew, larger."""
         held = sum(self.sizes)
-        if held * _BITS_PER_KEY > 1 << self._bits:
-            while held * _BITS_PER_KEY > 1 << self._bits:
-                self._bits += 1
-            self._filter = bytearray(1 << (self._bits - 3))
+        bits, kept = self._filter
+        if held * _BITS_PER_KEY > 1 << bits:
+            while held * _BITS_PER_KEY > 1 << bits:
+                bits += 1
+            kept = bytearray(1 << (bits - 3))
             parts = self._all()
-        table = np.frombuffer(self._filter, dtype=np.uint8)
+        table = np.frombuffer(kept, dtype=np.uint8)
         for part in parts:
             mixed = part.astype(np.uint64) * np.uint64(_MIX)
-            low = (mixed >> np.uint64(8)) & np.uint64((1 << self._bits) - 1)
-            for place in (mixed >> np.uint64(64 - self._bits), low):
-                bits = np.left_shift(np.uint8(1), (place & np.uint64(7)).astype(np.uint8))
-                np.bitwise_or.at(table, (place >> np.uint64(3)).astype(np.int64), bits)
+            low = (mixed >> np.uint64(8)) & np.uint64((1 << bits) - 1)
+            for place in (mixed >> np.uint64(64 - bits), low):
+                one = np.left_shift(np.uint8(1), (place & np.uint64(7)).astype(np.uint8))
+                np.bitwise_or.at(table, (place >> np.uint64(3)).astype(np.int64), one)
+        self._filter = bits, kept

@@ -40,32 +40,6 @@ from tests.integration.kill_child import REF, own_fill
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mounts a file system of some megabytes; skips, with the reason, where that is not allowed."""
-    mounted = []
-
-    def mount(megabytes):
-        if os.geteuid() != 0:
-            pytest.skip("only root may mount a small file system")
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", place],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "-l", place], check=False)
-
-
 def fill_up(disk, leave):
     """Leave that many bytes on a disk."""
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
@@ -110,9 +84,14 @@ class House:
         began, engine = time.monotonic() if began is None else began, self.engine
         await until(lambda: not engine.health()["ok"], engine.health)
         seen_s = time.monotonic() - began
+        await until(
+            lambda: any(a["kind"] == "store_trouble" and a["cleared_at"] is None for a in engine.alerts()),
+            engine.alerts,
+        )
+        told_s = time.monotonic() - began
         await until(lambda: any(word in text for text in engine.health()["problems"]), engine.health)
-        await until(lambda: any(word in a["text"] and a["cleared_at"] is None for a in engine.alerts()), engine.alerts)
-        print(f"{word}: in health after {seen_s:.2f} s, an alert after {time.monotonic() - began:.2f} s")
+        await until(lambda: any(word in alert["text"] for alert in engine.alerts()), engine.alerts)
+        print(f"{word}: in health after {seen_s:.2f} s, an alert after {told_s:.2f} s")
 
     async def caught_up(self):
         """Wait for the end of the trouble; then the store has every execution once, in order, and the books are its."""

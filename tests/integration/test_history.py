@@ -5,26 +5,13 @@ import sqlite3
 
 import pytest
 
-from engine.clock import SystemClock
 from engine.core.events import Commission
 from engine.errors import HistoryDamaged
-from engine.pipeline.checkpoint import Checkpointer
-from engine.pipeline.room import BookRoom
-from engine.settings import Settings
-from engine.state.putaway import Keep
 from engine.storage.history import History
 from engine.storage.keys import SCHEMA, Keys
 from tests.benchmarks.apart import facts, feed
 from tests.benchmarks.kit import assert_exact, expected
-
-DEADLINE_S = 60.0
-EVERYTHING = Keep(executions=0, lines=0, smallest=1, orders=0)
-
-
-def checkpointed(history):
-    history.turn()
-    history.flush()
-    return history.epoch - 1
+from tests.integration.history_kit import DEADLINE_S, checkpointed, fed, room_at
 
 
 def test_a_block_is_found_by_each_of_its_keys_before_and_after_a_checkpoint_and_a_restart(tmp_path):
@@ -79,6 +66,7 @@ def test_millions_of_keys_are_few_sorted_runs(tmp_path):
         for _ in range(30):
             keys.add(77, number)  # more of one key than a chunk holds, by the end
         keys.seal()
+        keys.sealed()
         assert all(one > 2 * other for one, other in zip(keys.sizes, keys.sizes[1:], strict=False))
     known_anew = Keys(db)
     keys.keep()
@@ -110,47 +98,7 @@ def test_a_damaged_block_is_told_and_not_given_out(tmp_path):
     again.close()
 
 
-def test_what_the_disk_took_back_stops_checkpoints_but_not_the_books(tmp_path):
-    history = History(tmp_path / "h.sqlite")
-    kept = history.put("lines", b"kept", [1])
-    epoch = checkpointed(history)
-    history.put("lines", b"later", [2])
-    history._db.execute("ROLLBACK")  # as SQLite does by itself when the disk is full
-    with pytest.raises(HistoryDamaged, match="no checkpoint"):
-        history.put("lines", b"more", [3])
-    with pytest.raises(HistoryDamaged, match="no checkpoint"):
-        history.flush()
-    history.close()
-    again = History(tmp_path / "h.sqlite")
-    assert (again.go_back(epoch), again.get(kept)) == (1, b"kept")
-    again.close()
-
-
 # ------------------------------------------------------------------------------------------------------- whole rooms
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Checkpoints put everything away that is settled."""
-    real = Checkpointer.put_away
-
-    def all_of_it(self):
-        with self._keeper.lock:
-            for _ in self._keeper.ledger.put_away(EVERYTHING):
-                pass
-        real(self)
-
-    monkeypatch.setattr(Checkpointer, "put_away", all_of_it)
-
-
-def room_at(folder):
-    return BookRoom(Settings(data_dir=str(folder)), SystemClock())
-
-
-def fed(folder, first, count):
-    room = room_at(folder)
-    feed(room, first, count)
-    return room
 
 
 def test_books_continue_over_starts_with_all_of_their_past_put_away(tmp_path, small):

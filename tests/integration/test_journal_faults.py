@@ -267,26 +267,11 @@ def test_only_the_last_two_checkpoints_are_kept(tmp_path):
     db.close()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 4 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
 def test_a_full_disk_is_refused_loudly_and_works_again_when_there_is_room(small_disk):
-    ballast = small_disk / "ballast"
+    disk = small_disk(4)
+    ballast = disk / "ballast"
     ballast.write_bytes(b"x" * 2_000_000)
-    journal = SqliteJournal(small_disk / "journal.db")
+    journal = SqliteJournal(disk / "journal.db")
     accepted = []
     refused = None
     for n in range(1, 400):
@@ -306,7 +291,7 @@ def test_a_full_disk_is_refused_loudly_and_works_again_when_there_is_room(small_
     assert journal.stats().failing == ""
     assert journal.read(0, 10**6) == accepted
     journal.close()
-    again = SqliteJournal(small_disk / "journal.db")
+    again = SqliteJournal(disk / "journal.db")
     assert again.damage == ""
     assert again.read(0, 10**6) == accepted
     again.close()
