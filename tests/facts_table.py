@@ -950,7 +950,11 @@ TABLE: dict[str, Answer] = {
     ),
     "F76": Answer(
         "Legs can fill in different chunks",
-        ("unit/state/test_identity.py::test_legs_filled_in_other_chunks_show_an_unbalanced_strategy",),
+        (
+            "unit/state/test_identity.py::test_legs_filled_in_other_chunks_show_an_unbalanced_strategy",
+            "unit/state/test_identity.py::test_a_combination_of_which_one_leg_came_is_noted_as_incomplete_until_the_other_comes_f76",
+            "unit/desk/test_reconciler_hostile.py::test_fifteen_hostile_stories_become_their_breaks_with_the_true_cause_first",
+        ),
     ),
     "F77": Answer(
         "Combo price may be negative or zero",

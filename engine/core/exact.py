@@ -24,6 +24,7 @@ ZERO: Final = Decimal(0)
 add: Final = EXACT.add
 subtract: Final = EXACT.subtract
 multiply: Final = EXACT.multiply
+remainder: Final = EXACT.remainder
 
 share: Final = _SHARE.divide
 """Quotient of 34 digits: the part of a cost that a partial close takes along; the rest stays by subtraction, exactly."""

@@ -92,6 +92,20 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_open: bool = True
 
 
+class ComboRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What executed of a combination's order: of itself, and of each leg.
+
+    Attributes:
+        order: The order's latest record.
+        done: Unsigned number of combinations that executed, as far as known; 0 for unknown.
+        legs: con_id -> signed quantity executed, legs without any left out.
+    """
+
+    order: OrderRecord
+    done: Decimal
+    legs: dict[int, Decimal]
+
+
 FindingKind = Literal[
     "conflict",
     "execution_gap",

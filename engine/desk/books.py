@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from engine.core.events import AssignmentMade, BreakNoted, ConnectionSeen, RuleSet
 from engine.core.instrument import Instrument
-from engine.core.records import FillRecord, OrderRecord, PositionRecord
+from engine.core.records import ComboRecord, FillRecord, OrderRecord, PositionRecord
 
 
 class Near(Protocol):
@@ -23,6 +23,10 @@ class Near(Protocol):
 
     def orders(self, keys: Iterable[tuple[str, int]]) -> list[OrderRecord]:
         """Latest record of every order."""
+        ...
+
+    def combos(self, account: str) -> list[ComboRecord]:
+        """Orders of combinations of which not all legs came."""
         ...
 
     @property

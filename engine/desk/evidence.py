@@ -77,6 +77,7 @@ class _Gathered:
                 recent += books.near.fills((key,), since=now - _WINDOW)
                 orders += books.near.orders((key,))
         with lock:
+            self.combos = {account: tuple(books.near.combos(account)) for account in {key[0] for key in wanted}}
             own_clients = books.near.clients
             assignments = in_force_of(books)
         self.now = now
@@ -130,6 +131,7 @@ class _Gathered:
             fills=fills,
             older=tuple(o for r in fills for o in self.older.get(r.fill.exec_id, ()) if o.state == "superseded"),
             orders=tuple(self.orders.get(key, ())),
+            combos=self.combos.get(key[0], ()),
             assignments=tuple(a for a in self.assignments if (a.account, a.instrument.con_id) == key),
             statement=tuple(item for item in self.external if _names(item, key)),
             own_clients=self.own_clients,

@@ -35,6 +35,7 @@ CauseKind = Literal[
     "unclaimed_execution",
     "liquidation",
     "missing_fill",
+    "combo_incomplete",
     "correction",
     "bust",
     "assignment_superseded",

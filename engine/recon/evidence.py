@@ -10,7 +10,7 @@ import msgspec
 
 from engine.core.events import AssignmentMade
 from engine.core.instrument import Instrument
-from engine.core.records import FillRecord, OrderRecord, PositionRecord
+from engine.core.records import ComboRecord, FillRecord, OrderRecord, PositionRecord
 from engine.core.statement import CorporateAction, OptionEvent, StatementTrade, Transfer
 from engine.recon.breaks import Break, break_id
 
@@ -81,6 +81,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         fills: Executions of this key in the last days, current state each, oldest first (any book).
         older: Revisions of them that a correction superseded.
         orders: Orders of this key, latest sight each.
+        combos: Orders of combinations in this account of which not all legs came.
         assignments: In force, of this key, oldest first.
         statement: Rows of statements of this account that name this ``con_id`` as instrument or underlying.
         own_clients: Client ids that strategies trade with.
@@ -97,6 +98,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[FillRecord, ...] = ()
     older: tuple[FillRecord, ...] = ()
     orders: tuple[OrderRecord, ...] = ()
+    combos: tuple[ComboRecord, ...] = ()
     assignments: tuple[AssignmentMade, ...] = ()
     statement: tuple[StatementItem, ...] = ()
     own_clients: frozenset[int] = frozenset()

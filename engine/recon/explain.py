@@ -17,7 +17,18 @@ from typing import Final
 import msgspec
 
 from engine.recon.cause import CIRCUMSTANCE, CONFIRMED_FROM, OVERNIGHT, Cause, Explanation
-from engine.recon.causes import corporate, drift, executions, expiry, external, orders, reversals, statements, transfers
+from engine.recon.causes import (
+    combos,
+    corporate,
+    drift,
+    executions,
+    expiry,
+    external,
+    orders,
+    reversals,
+    statements,
+    transfers,
+)
 from engine.recon.evidence import Evidence
 
 ZERO: Final = Decimal(0)
@@ -25,6 +36,7 @@ FAMILIES: Final[tuple[Callable[[Evidence], Iterable[Cause]], ...]] = (
     executions.causes,
     statements.causes,
     orders.causes,
+    combos.causes,
     reversals.causes,
     expiry.causes,
     corporate.causes,

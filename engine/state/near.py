@@ -12,7 +12,8 @@ from itertools import takewhile
 from operator import attrgetter
 from typing import Final
 
-from engine.core.records import FillRecord, OrderRecord
+from engine.core.instrument import BAG_CON_ID
+from engine.core.records import ComboRecord, FillRecord, OrderRecord
 from engine.state import queries
 from engine.state.attribution import Attribution
 from engine.state.away import Away
@@ -63,8 +64,20 @@ class Near:
             yield from self._away.lines(book, since)
 
     def orders(self, keys: Keys) -> list[OrderRecord]:
-        """The latest record of every order that was not put away, each key's in order of first sight."""
+        """The latest record of every order that was not put away, each key's in order of first sight.
+
+        An order is put away only when it is over and its count agrees with our executions.
+        """
         return [self._orders.latest(order) for order in self._orders.of(keys) if order.timeline]
+
+    def combos(self, account: str) -> list[ComboRecord]:
+        """Orders of combinations of which not all legs came, in order of first sight."""
+        made = []
+        for order in self._orders.of(((account, BAG_CON_ID),)):
+            if order.timeline and order.lacks():
+                done, legs = order.combination()
+                made.append(ComboRecord(order=self._orders.latest(order), done=done, legs=legs))
+        return made
 
     @property
     def clients(self) -> frozenset[int]:

@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from engine.core.events import Fill, OrderUpdate
-from engine.core.exact import ZERO, quotient, subtract
+from engine.core.exact import ZERO, quotient, remainder, subtract
+from engine.core.instrument import BAG_CON_ID
 from engine.core.records import OrderRecord
-from engine.state.order_state import derive
+from engine.state.order_state import derive, plain
 
 Progress = tuple[Decimal, Decimal]
 """(signed quantity, signed quantity times quoted price) of the executions in one instrument."""
@@ -62,6 +63,45 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
                 return _NOTHING
         # What a correction named another instrument for is still the order's.
         return next((done for done in self.traded.values() if done[0]), _NOTHING)
+
+    @property
+    def is_combo(self) -> bool:
+        """True when it is about a combination, or has traded as one."""
+        instrument = self.seen.instrument
+        return (instrument is not None and instrument.is_combo) or BAG_CON_ID in self.traded
+
+    def combination(self) -> tuple[Decimal, dict[int, Decimal]]:
+        """How many combinations executed (unsigned, 0 for unknown), and the signed quantity of each leg that did."""
+        own = self.traded.get(BAG_CON_ID, _NOTHING)[0].copy_abs()
+        legs = {con_id: done[0] for con_id, done in self.traded.items() if con_id != BAG_CON_ID and done[0]}
+        return max(own, self.seen.filled or ZERO), legs
+
+    def lacks(self) -> str:
+        """What a combination's executions still lack, in words; empty when they are whole as far as can be told (F76).
+
+        How many of each leg make one combination is not told with executions. So much is sure: there are two legs at
+        least, and each has executed a whole multiple of what the combination did.
+        """
+        done, legs = self.combination()
+        if not done and not legs:
+            return ""
+        if len(legs) < 2:
+            came = ", ".join(f"{plain(q)} of con_id {con_id}" for con_id, q in legs.items())
+            return f"{plain(done) if done else 'some'} executed, and of its legs only {came or 'none'} came"
+        odd = [f"{plain(q)} of con_id {con_id}" for con_id, q in legs.items() if done and remainder(q, done)]
+        return f"{plain(done)} executed, and of its legs {', '.join(odd)}" if odd else ""
+
+    @property
+    def disputed(self) -> bool:
+        """True while the broker's count of it and our executions are not the same: somebody may have to explain that."""
+        if self.gaps or (self.is_combo and self.lacks()):
+            return True
+        seen, done = self.seen, self.executed[0].copy_abs()
+        if seen.filled is not None and seen.filled > done:
+            return True
+        if self.word != "Filled" or not seen.quantity or seen.remaining is None:
+            return False
+        return subtract(seen.quantity, seen.remaining) < done
 
     @property
     def grouped(self) -> bool:

@@ -40,6 +40,8 @@ class Progress:
                 changes.orders.append(row)
                 if fill.cum_quantity and quantity and execution.state == "active" and not execution.supersedes:
                     self._gap(order, execution, changes)
+                if fill.instrument.sec_type == "BAG":
+                    self._legs(order, execution, changes)
             return
         orders.trade(order, fill, quantity, value, execution.base, claimed=execution.claimed)
         if quantity:
@@ -50,6 +52,9 @@ class Progress:
             self._overfill(order, changes)
         if self._findings.open:
             self._reported(order, changes)
+        about = order.seen.instrument
+        if len(order.traded) > 1 or (about is not None and about.sec_type == "BAG"):
+            self._legs(order, execution, changes)
         again = orders.row(order, by_broker=False, executed_at=fill.executed_at)
         if again is not None:
             changes.orders.append(again)
@@ -109,6 +114,19 @@ class Progress:
         text = f"order {order.key}: IB counts {plain(reported)} executed, {plain(known)} came, {missing} missing"
         self._findings.about(
             changes, "execution_gap", "warning", fill, text, strategy=execution.strategy, subject=subject
+        )
+
+    def _legs(self, order: Order, execution: Execution, changes: Changes) -> None:
+        """Legs fill in chunks of their own: until they are whole, the strategy is unbalanced, and should know (F76)."""
+        if not order.is_combo:
+            return
+        lacks = order.lacks()
+        if not lacks:
+            self._findings.settle(changes, "combo_incomplete", order.key)
+            return
+        text = f"combination of order {order.key}: {lacks}"
+        self._findings.about(
+            changes, "combo_incomplete", "info", execution.fill, text, strategy=order.strategy, subject=order.key
         )
 
     def _unexpected(self, order: Order, execution: Execution, changes: Changes) -> None:

@@ -133,9 +133,9 @@ class PutAway:
 
 
 def _is_over(order: Order) -> bool:
-    """True when an order is over, stands alone and can be found again."""
+    """True when an order is over, stands alone, can be found again, and its count is not in dispute."""
     seen = order.seen
-    if not order.timeline or order.gaps or seen.oca_group or seen.parent_id > 0:
+    if not order.timeline or order.disputed or seen.oca_group or seen.parent_id > 0:
         return False
     if not seen.perm_id and seen.order_id <= 0:
         return False

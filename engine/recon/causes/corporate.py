@@ -10,8 +10,12 @@ When strategies traded between the split and our look, the quantities are in no 
 the total cost where it was while the quantity changes, and none moves the price by a plain ratio; so then the latest
 executions are set aside, one by one, until a plain ratio shows.
 
+An execution that was lost beside a split hides its ratio, too. What our orders counted more than we hold is then set aside,
+as if it had come after the split, or before it.
+
 A merger may also add to a holding of the new instrument. What came is then the difference, at what the broker's total
-cost exceeds that of the books; it must be what the old holding cost, to one per cent.
+cost exceeds that of the books; it must be what the old holding cost, to one per cent. Where it came to a holding of the
+other side, the broker's cost tells of it only when it turned the holding over; else the mark has to do.
 
 The holding of every strategy migrates by the ratio, at its own cost: legs out at the strategy's average cost a, in at
 a / r, so that nothing is realized and open cost is carried. What the ratio leaves beyond what the broker holds is paid
@@ -21,10 +25,9 @@ as cash in lieu. Worked example (1:25): 12,000 at 0.40 become 480 at 10; of 12,0
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -33,26 +36,18 @@ import msgspec
 from engine.core.events import AssignmentLeg
 from engine.core.records import FillRecord
 from engine.recon.cause import ARITHMETIC, CIRCUMSTANCE, CORROBORATED, SHAPE, Cause, CauseKind, Proposal
+from engine.recon.causes.orders import missing_of_orders
+from engine.recon.causes.ratios import in_words, plain_ratio, plainness, scaled
 from engine.recon.causes.shares import holders, split_pro_rata
 from engine.recon.evidence import ZERO, Evidence, Side
 
 _STOCKS: Final = frozenset({"STK", "FUND"})
-_LARGEST: Final = 100
 _NEAR: Final = Decimal("0.05")
 _SAME_COST: Final = Decimal("0.01")
 _AT_ONCE: Final = timedelta(hours=6)
 _UNPAID: Final = Decimal("0.1")
 _SET_ASIDE: Final = 20
 _STEP: Final = Decimal("0.000000000001")
-_PLAIN: Final = tuple(
-    sorted(
-        {Fraction(n, d) for d in range(1, 11) for n in range(1, 11) if n != d}
-        | {Fraction(1, n) for n in range(11, _LARGEST + 1)}
-        | {Fraction(n) for n in range(11, _LARGEST + 1)}
-    )
-)
-_VALUES: Final = tuple(Decimal(f.numerator) / f.denominator for f in _PLAIN)
-_ROUNDING: Final = Decimal("0.00000001")
 
 
 def causes(evidence: Evidence) -> Iterator[Cause]:
@@ -70,34 +65,6 @@ def causes(evidence: Evidence) -> Iterator[Cause]:
             yield from _migration(other, new, seen_from_old=False)
 
 
-def plain_ratio(before: Decimal, after: Decimal) -> Fraction | None:
-    """The simplest ratio that makes ``after`` of ``before``, fractions of a share being paid in cash.
-
-    Args:
-        before: Quantity held. ``after``: quantity the broker shows; same sign.
-
-    Returns:
-        E.g. ``Fraction(1, 25)``; ``None`` when no plain one fits, and never 1.
-    """
-    if before * after <= 0:
-        return None
-    # Only ratios that make ``after`` or up to one share more can fit; every pair of differences comes by here.
-    least = bisect_left(_VALUES, (abs(after) - _ROUNDING) / abs(before))
-    most = bisect_right(_VALUES, (abs(after) + 1) / abs(before))
-    for ratio in sorted(_PLAIN[least:most], key=_length):
-        made = scaled(before, ratio)
-        if made == after or made.to_integral_value(rounding=ROUND_DOWN) == after:
-            return ratio
-    return None
-
-
-def scaled(quantity: Decimal, ratio: Fraction) -> Decimal:
-    """A quantity times a ratio, to 8 places."""
-    exact = quantity * ratio.numerator / ratio.denominator
-    rounded = exact.quantize(_ROUNDING)
-    return rounded if rounded != exact else exact
-
-
 def _same(evidence: Evidence) -> Iterator[Cause]:
     here = evidence.here
     ratio = plain_ratio(here.books_quantity, here.broker_quantity)
@@ -109,10 +76,13 @@ def _same(evidence: Evidence) -> Iterator[Cause]:
     if not fits and _cost_stayed(here):
         yield _before_trades(evidence, *_plainest(evidence), "the total cost stayed")
         return
+    if not fits and (beside := _beside_lost(evidence)) is not None:
+        yield beside
+        return
     if ratio is None:
         return
     score = CORROBORATED if fits else SHAPE if _unchanged(ours, theirs, ratio) else CIRCUMSTANCE - 5
-    word = _words(ratio)
+    word = in_words(ratio)
     proof = "" if ours is None or theirs is None else f"; cost per unit {ours:.4f} -> {theirs:.4f}"
     yield Cause(
         kind="split",
@@ -124,6 +94,37 @@ def _same(evidence: Evidence) -> Iterator[Cause]:
         provisional=True,
         proposal=_conversion(here, here, ratio),
     )
+
+
+def _beside_lost(evidence: Evidence) -> Cause | None:
+    """A split whose ratio shows, in quantities and cost, once what our orders filled more than we hold is set aside."""
+    here, lost = evidence.here, missing_of_orders(evidence)
+    if not lost or here.broker_avg_cost is None or here.unit_cost is None:
+        return None
+    after = msgspec.structs.replace(here, broker_quantity=here.broker_quantity - lost)
+    before = msgspec.structs.replace(here, books_quantity=here.books_quantity + lost)
+    for side, when in ((after, "since"), (before, "before")):
+        ratio = plain_ratio(side.books_quantity, side.broker_quantity)
+        # The lost part's own price is not known; next to the holding it moves the average cost by little.
+        if ratio is None or not _inverse(here.unit_cost, here.broker_unit_cost, ratio):
+            continue
+        word = in_words(ratio)
+        return Cause(
+            kind="split",
+            title=f"Split {word}, and an execution that was lost {when}",
+            quantity=side.broker_quantity - side.books_quantity,
+            arithmetic=f"{side.books_quantity:f} x {word} = {side.broker_quantity:f}, and {lost:+f} that never reached us"
+            f" {when}; cost per unit {here.unit_cost:.4f} -> {here.broker_unit_cost or ZERO:.4f}",
+            evidence=(here.break_id, f"ratio {word}"),
+            score=CORROBORATED,
+            provisional=True,
+            proposal=_conversion(side, side, ratio)
+            if when == "since"
+            else Proposal(
+                act="request", text="ask for executions again first: the split goes by what was held with it"
+            ),
+        )
+    return None
 
 
 def _cost_stayed(here: Side) -> bool:
@@ -166,7 +167,7 @@ def _jump(evidence: Evidence) -> tuple[Fraction, int] | None:
 
 
 def _plainest(evidence: Evidence) -> tuple[Fraction | None, int]:
-    return min(_set_aside(evidence), key=lambda found: _length(found[0]), default=(None, 0))
+    return min(_set_aside(evidence), key=lambda found: plainness(found[0]), default=(None, 0))
 
 
 def _before_trades(evidence: Evidence, plain: Fraction | None, later: int, proof: str) -> Cause:
@@ -174,7 +175,7 @@ def _before_trades(evidence: Evidence, plain: Fraction | None, later: int, proof
     here = evidence.here
     ratio = Fraction(here.broker_quantity) / Fraction(here.books_quantity) if plain is None else plain
     then = _without(here, _active(evidence)[-later:] if later else [])
-    word = _words(ratio)
+    word = in_words(ratio)
     return Cause(
         kind="split",
         title=f"Split {word}" + (f" before the latest {later} executions" if later else ""),
@@ -207,11 +208,6 @@ def _without(side: Side, later: Sequence[FillRecord]) -> Side:
     )
 
 
-def _length(ratio: Fraction) -> int:
-    """How plain a ratio is; the least is the plainest."""
-    return ratio.numerator + ratio.denominator
-
-
 def _vanished(side: Side) -> bool:
     return bool(side.books_quantity) and not side.broker_quantity
 
@@ -223,17 +219,33 @@ def _what_came(old: Side, new: Side) -> Side | None:
     """
     if not new.books_quantity:
         return new if new.broker_quantity else None
-    if new.books_quantity * new.difference <= 0 or new.broker_avg_cost is None:
+    if not new.difference:
         return None
-    held = sum((b.open_cost for b in new.books), ZERO)
     came = msgspec.structs.replace(
-        new,
-        books=(),
-        books_quantity=ZERO,
-        broker_quantity=new.difference,
-        broker_avg_cost=(new.broker_avg_cost * new.broker_quantity - held) / new.difference,
+        new, books=(), books_quantity=ZERO, broker_quantity=new.difference, broker_avg_cost=_cost_of_what_came(new)
     )
-    return came if _any_ratio(old, came) is not None else None
+    if came.broker_avg_cost is None:
+        return None
+    if new.books_quantity * new.difference > 0:
+        return came if _any_ratio(old, came) is not None else None
+    # Against a holding of the other side the cost is a weaker witness: the ratio must be plain, and nothing hours apart.
+    ratio = Fraction(1) if old.books_quantity == new.difference else plain_ratio(old.books_quantity, new.difference)
+    prices = (old.unit_cost, old.mark, old.last_price)
+    fits = ratio is not None and any(_inverse(price, came.broker_unit_cost, ratio) for price in prices)
+    return came if fits and not _apart(old, new) else None
+
+
+def _cost_of_what_came(new: Side) -> Decimal | None:
+    """The broker's cost per contract of what was added to a holding, as far as its figures tell."""
+    if new.books_quantity * new.difference > 0:
+        if new.broker_avg_cost is None:
+            return None
+        held = sum((b.open_cost for b in new.books), ZERO)
+        return (new.broker_avg_cost * new.broker_quantity - held) / new.difference
+    if new.broker_quantity * new.difference > 0:
+        return new.broker_avg_cost  # the holding was turned over: what is left of it cost what came
+    price = new.mark or new.last_price
+    return None if price is None else price * new.multiplier
 
 
 def _migration(old: Side, new: Side, *, seen_from_old: bool) -> Iterator[Cause]:
@@ -255,13 +267,14 @@ def _migration(old: Side, new: Side, *, seen_from_old: bool) -> Iterator[Cause]:
         score = ARITHMETIC + 5
     else:
         score = SHAPE if denied or _apart(old, new) else ARITHMETIC - 15
-    kind: CauseKind = "split" if kin else "merger"
-    word = _words(ratio)
+    kind: CauseKind = "split" if kin and ratio != 1 else "merger"
+    word = in_words(ratio)
+    what = "Split" if kind == "split" else "Exchange" if kin else "Merger"
     here, other = (old, new) if seen_from_old else (new, old)
     proof = " at the same total cost" if carried else ""
     yield Cause(
         kind=kind,
-        title=f"{'Split' if kin else 'Merger'} {word}: {old.instrument.symbol} became {new.instrument.symbol}",
+        title=f"{what} {word}: {old.instrument.symbol} became {new.instrument.symbol}",
         quantity=here.difference,
         arithmetic=f"{old.books_quantity:f} {old.instrument.symbol} x {word} = {new.broker_quantity:f}"
         f" {new.instrument.symbol}{proof}",
@@ -315,7 +328,7 @@ def _conversion(old: Side, new: Side, ratio: Fraction, *, out: bool | None = Non
         legs += [AssignmentLeg(strategy=s, quantity=q, price=_tidy(costs[s])) for s, q in made.items() if q]
     note = f"; {remainder:+f} is paid as cash in lieu" if remainder else ""
     return Proposal(
-        act="legs", text=f"migrate every strategy by {_words(ratio)} at its own cost{note}", legs=tuple(legs)
+        act="legs", text=f"migrate every strategy by {in_words(ratio)} at its own cost{note}", legs=tuple(legs)
     )
 
 
@@ -338,10 +351,6 @@ def _unchanged(before: Decimal | None, after: Decimal | None, ratio: Fraction) -
         return False
     expected = before * ratio.denominator / ratio.numerator
     return abs(after - before) < abs(after - expected)
-
-
-def _words(ratio: Fraction) -> str:
-    return f"{ratio.numerator}:{ratio.denominator}"
 
 
 def _root(symbol: str) -> str:

@@ -114,6 +114,11 @@ def _gaps(evidence: Evidence) -> Iterator[tuple[OrderRecord, Decimal]]:
             yield order, missing if update.side.upper().startswith("B") else -missing
 
 
+def missing_of_orders(evidence: Evidence) -> Decimal:
+    """Signed sum of what the broker counts on our orders here more than we have executions for."""
+    return sum((missing for _, missing in _gaps(evidence)), ZERO)
+
+
 def _order_of(record: FillRecord) -> tuple[int, int, int]:
     fill = record.fill
     return (fill.perm_id, 0, 0) if fill.perm_id else (0, fill.client_id, fill.order_id)

@@ -1,4 +1,9 @@
-"""Fifteen hostile stories through real books and the real reconciler: each its breaks and no other, the truth first."""
+"""Fifteen hostile stories through real books and the real reconciler: each its breaks and no other, the truth first.
+
+The stories were committed before they were first played. First play: 11 of 15 told rightly, all breaks there and no other
+one. A combination's leg, a split beside a lost execution and a merger into a holding of the other side were not told (known
+gaps), and an exchange of contracts was called a split 1:1. The rules were mended in general since, no story was.
+"""
 
 from __future__ import annotations
 
@@ -39,4 +44,4 @@ async def test_fifteen_hostile_stories_become_their_breaks_with_the_true_cause_f
         for name in event.truth:
             waited = (breaks[name].opened_at - market.time(event.told)).total_seconds()
             assert waited <= 2 * RUN_EVERY + 1, f"{event.name} is a break one run after its grace"
-    assert right >= 11
+    assert right == len(events)

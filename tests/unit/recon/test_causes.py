@@ -25,8 +25,8 @@ from recon_parts import (
 from engine.core.events import AssignmentLeg, AssignmentMade
 from engine.core.instrument import Instrument
 from engine.core.statement import CorporateAction, OptionEvent, StatementTrade, Transfer
-from engine.recon.causes.corporate import plain_ratio
 from engine.recon.causes.expiry import delivered, has_expired
+from engine.recon.causes.ratios import plain_ratio
 from engine.recon.causes.shares import split_pro_rata
 from engine.recon.explain import explain
 
@@ -589,7 +589,7 @@ def test_f107_an_interim_line_of_a_tender_maps_to_its_parent_per_strategy(interi
     line = Instrument(con_id=18, symbol=interim, currency="USD")
     old = side(parent, 0, holding("ALPHA", 60, 8, instrument=parent), holding("BETA", 40, 9, instrument=parent))
     cause = top(evidence(side(line, 100), beside=(old,)))
-    assert (cause.kind, legs(cause)) == ("split", [("ALPHA", 60, 8), ("BETA", 40, 9)])
+    assert (cause.kind, legs(cause)) == ("merger", [("ALPHA", 60, 8), ("BETA", 40, 9)])
 
 
 def test_f106_an_explanation_is_provisional_until_the_statement_comes():

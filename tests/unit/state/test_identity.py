@@ -247,6 +247,31 @@ def test_legs_filled_in_other_chunks_show_an_unbalanced_strategy():
     assert (desk.quantity(), desk.quantity(instrument=MSFT)) == (200, -100)
 
 
+def incomplete(desk):
+    return [(f.severity, f.strategy) for f in desk.ledger.findings.values() if f.kind == "combo_incomplete"]
+
+
+def test_a_combination_of_which_one_leg_came_is_noted_as_incomplete_until_the_other_comes_f76():
+    desk = Desk()
+    desk.fill("c.1.01.01", 200, "-1.25", strategy="ALPHA", instrument=BAG, perm_id=901)
+    desk.fill("c.1.02.01", 200, 10, strategy="ALPHA", perm_id=901)
+    assert incomplete(desk) == [("info", "ALPHA")]
+    assert desk.quantity() == 200, "the leg is booked all the same"
+    desk.fill("c.1.03.01", -100, 11, strategy="ALPHA", instrument=MSFT, perm_id=901)
+    assert incomplete(desk) == [("info", "ALPHA")], "half of the second leg is still away"
+    desk.fill("c.1.03.02.01", -100, 11, strategy="ALPHA", instrument=MSFT, perm_id=901)
+    assert incomplete(desk) == []
+
+
+def test_a_ratio_spread_is_complete_and_an_ordinary_order_never_incomplete_f76():
+    desk = Desk()
+    desk.fill("c.1.01.01", 5, 1, strategy="ALPHA", instrument=BAG, perm_id=901)
+    desk.fill("c.1.02.01", 5, 10, strategy="ALPHA", perm_id=901)
+    desk.fill("c.1.03.01", -10, 11, strategy="ALPHA", instrument=MSFT, perm_id=901)
+    desk.fill("d.1.01.01", 7, 10, strategy="BETA", perm_id=902)
+    assert incomplete(desk) == []
+
+
 @pytest.mark.parametrize("account", ["F1", "F7654321", "DF12345", "F123456A", "U7654321A", "All", "HOUSE"])
 def test_an_advisors_own_rows_are_groups_and_only_sub_accounts_count(account):
     """F79a, F79c: F1 10, U1 6, U2 4 is 10, not 20."""
