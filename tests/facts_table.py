@@ -1047,7 +1047,13 @@ TABLE: dict[str, Answer] = {
     ),
     "F88": Answer(
         "Bonds",
-        ("unit/facts/test_remaining_facts.py::test_a_bond_reconciles_by_quantity_and_has_no_value_f88",),
+        (
+            "unit/facts/test_remaining_facts.py::test_a_bond_reconciles_by_quantity_and_has_no_value_f88",
+            "unit/facts/test_bonds.py::test_no_amount_of_a_bond_stands_in_a_table_of_positions_f88",
+            "unit/facts/test_bonds.py::test_the_reconciled_table_compares_a_bonds_quantity_and_shows_no_amount_f88",
+            "unit/facts/test_bonds.py::test_a_stored_execution_of_a_bond_shows_no_profit_and_comes_back_exactly_f88",
+            "unit/facts/test_bonds.py::test_a_day_with_a_bond_closes_with_unknown_profit_and_counts_on_f88",
+        ),
     ),
     "F89": Answer(
         "Multiplier is a string, '' for stocks",

@@ -15,6 +15,9 @@ BAG_CON_ID: Final = 28812380
 ONE: Final = Decimal(1)
 
 
+PERCENT_OF_PAR: Final = frozenset({"BOND", "BILL"})
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One contract of the broker.
 
@@ -57,7 +60,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     @property
     def is_percent_of_par(self) -> bool:
         """True for bonds and bills, whose quoted price times quantity is no value (F88)."""
-        return self.sec_type in {"BOND", "BILL"}
+        return self.sec_type in PERCENT_OF_PAR
 
     def unit_price(self, quoted: Decimal) -> Decimal:
         """Turn a quoted price into ``currency`` per unit.

@@ -86,6 +86,7 @@ class AssignmentDesk:
         if instrument is None:
             raise AssignmentRefused(f"instrument {con_id} is known neither to the books nor to the broker")
         mark = self._broker.marks().get((account, con_id))
+        costs = difference is not None and not instrument.is_percent_of_par  # a bond's is in no known unit (F88)
         return Assignable(
             account=account,
             instrument=instrument,
@@ -93,7 +94,7 @@ class AssignmentDesk:
             difference=None if difference is None else difference.difference,
             records=tuple(records),
             broker_quantity=None if difference is None else difference.broker_quantity,
-            broker_avg_cost=None if difference is None else difference.broker_avg_cost,
+            broker_avg_cost=difference.broker_avg_cost if difference is not None and costs else None,
             books_quantity=sum((p.quantity for p in books), Decimal(0)),
             books_open_cost=sum((p.open_cost for p in books), Decimal(0)),
             mark=None if mark is None else mark.price,

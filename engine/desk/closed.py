@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from engine.core.exact import ZERO, add
+from engine.core.instrument import PERCENT_OF_PAR
 from engine.errors import Unreadable
 
 CloseStatus = Literal["closed", "overruled", "provisional"]
@@ -88,6 +89,12 @@ class CloseLine(msgspec.Struct, frozen=True, kw_only=True):
             or self.fees
         )
 
+    def shown(self, name: str) -> Any:
+        """One figure as people see it: what a bond made is not known in money (F88), though the books count it on."""
+        value = getattr(self, name)
+        unknown = name in _EARNED and self.sec_type in PERCENT_OF_PAR
+        return None if unknown and value else value
+
 
 class CloseTie(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument: strategies + unassigned + difference = broker."""
@@ -136,12 +143,13 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy's sums in one currency.
 
     Attributes:
+        realized: ``None`` when one of its lines is quoted in percent of par, and made something.
         unrealized: ``None`` when one of its lines has no mark.
     """
 
     strategy: str
     currency: str
-    realized: Decimal
+    realized: Decimal | None
     unrealized: Decimal | None
     fees: Decimal
 
@@ -254,7 +262,8 @@ def totals(close: DayClose) -> list[Total]:
     sums: dict[tuple[str, str], list[Any]] = {}
     for line in close.lines:
         entry = sums.setdefault((line.strategy, line.currency), [ZERO, ZERO, ZERO])
-        entry[0] = add(entry[0], line.realized)
+        made = line.shown("realized")
+        entry[0] = None if entry[0] is None or made is None else add(entry[0], made)
         entry[1] = None if entry[1] is None or line.unrealized is None else add(entry[1], line.unrealized)
         for currency, amount in line.fees.items():
             paid = sums.setdefault((line.strategy, currency), [ZERO, ZERO, ZERO])
@@ -294,6 +303,7 @@ _LINE_COLUMNS: Final = (
 )
 _TIE_COLUMNS: Final = ("account", "symbol", "con_id", "strategies", "unassigned", "broker", "difference")
 _TOTAL_COLUMNS: Final = ("strategy", "currency", "realized", "unrealized", "fees")
+_EARNED: Final = frozenset({"realized", "realized_restated", "realized_base"})
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -303,7 +313,7 @@ def to_csv(close: DayClose) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(("day", "close_id", "status", *_LINE_COLUMNS))
     for line in close.lines:
-        cells = [_cell(getattr(line, name)) for name in _LINE_COLUMNS]
+        cells = [_cell(line.shown(name)) for name in _LINE_COLUMNS]
         head = (close.day.isoformat(), close.close_id, close.status)
         writer.writerow([*map(_plain, head), *cells])
     return out.getvalue()
@@ -360,8 +370,12 @@ def to_html(close: DayClose) -> str:
 
 def _table(names: Sequence[str], rows: Iterable[object]) -> str:
     head = "".join(f"<th>{_escape(name.replace('_', ' '))}</th>" for name in names)
-    body = "".join("<tr>" + "".join(_td(getattr(row, name)) for name in names) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(_td(_shown(row, name)) for name in names) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _shown(row: object, name: str) -> object:
+    return row.shown(name) if isinstance(row, CloseLine) else getattr(row, name)
 
 
 def _td(value: object) -> str:

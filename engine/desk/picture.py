@@ -152,8 +152,8 @@ def valuer(books: Books, broker: Broker, picture: Picture) -> Callable[[Key, Dec
         row = row_of(key)
         instrument = row.instrument if row is not None else books.instrument(key[1])
         base = broker.base_currency(key[0]) or ""
-        if instrument is None:
-            return None, base
+        if instrument is None or instrument.is_percent_of_par:
+            return None, base  # a bond's quote, and IB's average of it, is an amount in no known unit (F88)
         unit = unit_value(key, instrument.multiplier)
         rate = rate_of(broker, key[0], instrument.currency)
         if unit is None or rate is None:

@@ -76,10 +76,15 @@ class EquityLog:
         sums: dict[Key, dict[str, Decimal | None]] = {}
         for v, instrument in valued:
             p = v.position
-            _count(sums, (p.strategy, p.account, instrument.currency), "realized", p.realized_pnl)
+            _count(sums, (p.strategy, p.account, instrument.currency), "realized", v.realized_pnl)
             _count(sums, (p.strategy, p.account, instrument.currency), "unrealized", v.unrealized_pnl)
             for currency, amount in p.cash.items():
-                _count(sums, (p.strategy, p.account, currency), "cash", amount)
+                _count(
+                    sums,
+                    (p.strategy, p.account, currency),
+                    "cash",
+                    None if instrument.is_percent_of_par and amount else amount,
+                )
             for currency, amount in p.fees.items():
                 _count(sums, (p.strategy, p.account, currency), "fees", amount)
         for key in self._last.keys() - sums.keys():  # a book that is gone, since another took its executions over

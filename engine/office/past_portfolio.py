@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from engine.core.ids import UNASSIGNED
+from engine.core.instrument import PERCENT_OF_PAR
 from engine.core.records import PositionRecord
 from engine.recon.row import COLUMNS, LASTING, MARKET, Rate, currencies_of, market_row
 
@@ -61,7 +62,9 @@ def _row(
     owner, currency = values["account"], values["currency"]
     wanted = {c: rates.get((owner, c), _NO_RATE) for c in currencies_of(currency, [record])}
     mark = marks.get((owner, int(values["con_id"])))
-    market = market_row(record, mark, wanted, currency, _decimal(values["multiplier"]))
+    market = market_row(
+        record, mark, wanted, currency, _decimal(values["multiplier"]), unpriced=values["sec_type"] in PERCENT_OF_PAR
+    )
     return (*(values[name] for name in LASTING), *market)
 
 

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from engine.core.exact import ZERO, add, multiply, subtract
+from engine.core.instrument import PERCENT_OF_PAR
 from engine.state.fold import current, fold
 from engine.storage.unrows import fill_records
 from engine.tables.records import rows_frame
@@ -212,6 +213,12 @@ def _of_row(row: Mapping[str, Any], record: PositionRecord | None) -> Values:
     for name in ("fees", "cash"):
         amounts = json.loads(row[name]) if row.get(name) else {}
         found |= {f"{name} {currency}": Decimal(amount) for currency, amount in amounts.items()}
+    if record is not None and row.get("sec_type") in PERCENT_OF_PAR:
+        # Its money is shown as unknown (F88), so there is nothing to compare but what it is made of.
+        mine = _figures(record)
+        found |= {
+            name: mine[name] for name in mine if name in {"realized_pnl", "open_cost"} or name.startswith("cash ")
+        }
     fee, field = found.pop("commission"), f"fees {row['commission_currency']}"
     if (
         fee is not None

@@ -314,8 +314,8 @@ def unit_mismatch(
     Returns:
         IB's average cost over ours when it is about 100 or 1/100, else ``None``.
     """
-    if not open_cost or (instrument.price_magnifier or 1) != 1:
-        return None
+    if not open_cost or (instrument.price_magnifier or 1) != 1 or instrument.is_percent_of_par:
+        return None  # a bond's cost is in no known unit on either side (F88)
     ours = quotient(open_cost, quantity)
     if ours <= 0 or broker_avg_cost <= 0:
         return None

@@ -148,6 +148,11 @@ class Standing(msgspec.Struct, gc=False):
             return None
         return "" if self.instrument is None else self.instrument.symbol
 
+    @property
+    def unpriced(self) -> bool:
+        """True where the quote is no price in money (F88)."""
+        return self.instrument is not None and self.instrument.is_percent_of_par
+
     def rows(self) -> tuple[Row, ...]:
         """The rows, each in the order of :data:`LASTING`."""
         made = self.made
@@ -173,7 +178,11 @@ class Standing(msgspec.Struct, gc=False):
             strategy,
             0.0 if record is None else float(record.quantity),
             _NAN if average is None else float(average),
-            0.0 if record is None else float(record.realized_pnl),
+            0.0
+            if record is None
+            else _NAN
+            if known.is_percent_of_par and record.realized_pnl
+            else float(record.realized_pnl),
             _NAN if reported is None else float(reported),
             _NAN if cost is None else float(cost),
             _NAN if reported is None else float(self.residual) if strategy == UNASSIGNED else 0.0,
@@ -206,18 +215,28 @@ class Worth(msgspec.Struct, gc=False):
             known = self.standing.instrument or _NOWHERE
             rates, mark = self.rates, self.mark
             made = self.made = tuple(
-                [market_row(record, mark, rates, known.currency, known.multiplier) for record in self.standing.records]
+                [
+                    market_row(record, mark, rates, known.currency, known.multiplier, unpriced=self.standing.unpriced)
+                    for record in self.standing.records
+                ]
             )
         return made
 
 
 def market_row(
-    record: PositionRecord | None, mark: Mark | None, rates: Mapping[str, Rate], currency: str, multiplier: Decimal
+    record: PositionRecord | None,
+    mark: Mark | None,
+    rates: Mapping[str, Rate],
+    currency: str,
+    multiplier: Decimal,
+    *,
+    unpriced: bool = False,
 ) -> Row:
     """What one row is worth, in the order of :data:`MARKET`.
 
     Args:
         rates: Must have ``currency`` and those of the record's fees.
+        unpriced: The quote is no price in money (F88): what is open has no value, and what was made is not known.
     """
     rate, extra = rates[currency]
     price = None if mark is None else mark.price
@@ -226,17 +245,18 @@ def market_row(
         return (0.0, _number(price), 0.0, _number(rate), zero, zero, zero, 0.0, extra)
     worth: Decimal | None = ZERO
     if record.quantity:
-        worth = None if price is None else multiply(price, record.quantity)
+        worth = None if price is None or unpriced else multiply(price, record.quantity)
         if worth is not None and multiplier != _ONE:
             worth = multiply(worth, multiplier)
     unrealized = None if worth is None else subtract(worth, record.open_cost)
+    unknown = rate is None or (unpriced and bool(record.realized_pnl))
     return (
         _number(unrealized),
         _number(price),
         _number(worth),
         _number(rate),
         _NAN if rate is None or worth is None else float(multiply(worth, rate)),
-        _NAN if rate is None else float(multiply(record.realized_pnl, rate)),
+        _NAN if unknown or rate is None else float(multiply(record.realized_pnl, rate)),
         _NAN if rate is None or unrealized is None else float(multiply(unrealized, rate)),
         _fee_base(record, rates),
         extra,
@@ -278,7 +298,7 @@ def _fee(record: PositionRecord | None) -> tuple[float, str]:
     return (_NAN, "") if record.fees or record.fees_pending else (0.0, "")
 
 
-def kept_exactly(record: PositionRecord | None, extra: str) -> str:
+def kept_exactly(record: PositionRecord | None, extra: str, *, unpriced: bool = False) -> str:
     """``extra`` for the store: what a row's market figures are made of, beyond what its float columns carry."""
     if record is None:
         return extra
@@ -287,7 +307,7 @@ def kept_exactly(record: PositionRecord | None, extra: str) -> str:
         exact["fees"] = {currency: str(amount) for currency, amount in record.fees.items()}
         exact["pending"] = record.fees_pending
     for name, amount in (("qty", record.quantity), ("realized", record.realized_pnl)):
-        if Decimal(repr(float(amount))) != amount:
+        if Decimal(repr(float(amount))) != amount or (unpriced and name == "realized"):
             exact[name] = str(amount)
     return json.dumps((json.loads(extra) if extra else {}) | {"exact": exact})
 

@@ -118,7 +118,7 @@ class SymbolColumns(TableColumns):
         if name != "extra":
             return super().__getitem__(name)
         return [
-            kept_exactly(record, row[-1])
+            kept_exactly(record, row[-1], unpriced=key.standing.unpriced)
             for part in self._parts
             for key in part.keys
             for record, row in zip(key.standing.records, key.rows(), strict=True)

@@ -35,6 +35,8 @@ class Valued(msgspec.Struct, frozen=True, kw_only=True):
         market_at: The broker's time of the mark.
         market_value: Signed, instrument currency; 0 when flat.
         unrealized_pnl: Instrument currency, profit positive, before commission; 0 when flat, ``None`` without a mark.
+        realized_pnl: Instrument currency, gross; ``None`` where the quote is no price in money (bonds, F88), unless 0.
+        open_cost: Likewise.
         commission: Sum of the known fees in instrument currency, cost positive; ``None`` when none is known while some are
             pending, or a rate for a fee's currency is missing.
         fx_rate: Base units per unit of instrument currency; ``None`` when unknown.
@@ -47,6 +49,8 @@ class Valued(msgspec.Struct, frozen=True, kw_only=True):
     market_at: datetime | None
     market_value: Decimal | None
     unrealized_pnl: Decimal | None
+    realized_pnl: Decimal | None
+    open_cost: Decimal | None
     commission: Decimal | None
     fx_rate: Decimal | None
     fx_at: datetime | None
@@ -116,9 +120,14 @@ def value(position: PositionRecord, instrument: Instrument, mark: Mark | None, r
     price = mark.price if mark is not None else None
     market: Decimal | None = _ZERO
     unrealized: Decimal | None = _ZERO
+    # A bond's quote is percent of par: times quantity it is an amount in no known unit, and so is what the books sum up.
+    unpriced = instrument.is_percent_of_par
+    realized = None if unpriced and position.realized_pnl else position.realized_pnl
     if not flat:
         market = (
-            None if price is None else _EXACT.multiply(_EXACT.multiply(position.quantity, price), instrument.multiplier)
+            None
+            if price is None or unpriced
+            else _EXACT.multiply(_EXACT.multiply(position.quantity, price), instrument.multiplier)
         )
         unrealized = None if market is None else _EXACT.subtract(market, position.open_cost)
     found = rates.rate(position.account, instrument.currency)
@@ -131,10 +140,12 @@ def value(position: PositionRecord, instrument: Instrument, mark: Mark | None, r
         market_at=mark.at if mark is not None else None,
         market_value=market,
         unrealized_pnl=unrealized,
+        realized_pnl=realized,
+        open_cost=None if unpriced and position.open_cost else position.open_cost,
         commission=commission,
         fx_rate=rate,
         fx_at=rate_at,
-        realized_pnl_base=_times(position.realized_pnl, rate),
+        realized_pnl_base=_times(realized, rate),
         unrealized_pnl_base=_times(unrealized, rate),
         market_value_base=_times(market, rate),
         commission_base=_fees_in(position, rates.base(position.account), rates),

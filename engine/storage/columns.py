@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.core.instrument import Instrument
+from engine.core.instrument import PERCENT_OF_PAR, Instrument
 from engine.storage.schema import EARLIEST, LATEST
 
 Columns = dict[str, Any]
@@ -145,6 +145,13 @@ class Traded:
     def magnified(self) -> bool:
         """True when any of them names a price magnifier itself."""
         return any(instrument.price_magnifier is not None for instrument in self.each)
+
+    @property
+    def unpriced(self) -> list[int]:
+        """Rows of which the quote is no price in money (F88)."""
+        if not any(instrument.sec_type in PERCENT_OF_PAR for instrument in self.each):
+            return []
+        return [row for row, place in enumerate(self.rows.tolist()) if self.each[place].is_percent_of_par]
 
     def texts(self, name: str) -> Array:
         """A field that is a text."""

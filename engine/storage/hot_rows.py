@@ -104,6 +104,11 @@ def fill_columns(records: Sequence[FillRecord]) -> tuple[Columns, np.ndarray[Any
         special.update(row for row, r in enumerate(records) if r.multiplier != r.fill.instrument.multiplier)
     if traded.magnified or not _SILENT.issuperset([f.source for f in fills]) or 0 in [r.magnifier for r in records]:
         special.update(row for row, r in enumerate(records) if _own_word(r))
+    made = [row for row in traded.unpriced if records[row].realized_pnl]
+    if made:
+        columns["realized_pnl"] = columns["realized_pnl"].copy()
+        columns["realized_pnl"][made] = np.nan  # an amount in no known unit; what the books count stands in ``exact``
+        special.update(made)
     exact = [""] * size
     for row in special:
         exact[row] = _fill_exact(records[row], fills[row])
@@ -142,7 +147,7 @@ def _fill_exact(record: FillRecord, fill: Fill) -> str:
         ("avg_price", fill.avg_price),
         ("strike", instrument.strike),
     ):
-        if value is not None and not survives(value):
+        if value is not None and (not survives(value) or (name == "realized_pnl" and instrument.is_percent_of_par)):
             left[name] = str(value)
     if record.multiplier != instrument.multiplier:
         left["contract_multiplier"] = str(instrument.multiplier)

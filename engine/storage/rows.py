@@ -46,11 +46,12 @@ def position_row(
     """
     traded = instrument or _NOWHERE
     commission, currency = _one_fee(record, traded.currency)
+    unpriced = traded.is_percent_of_par  # what the books sum up of its quotes is in no known unit (F88)
     row: dict[str, Any] = {
         "symbol": traded.symbol,
         "qty": record.quantity,
         "avg_cost": record.avg_cost,
-        "realized_pnl": record.realized_pnl,
+        "realized_pnl": None if unpriced and record.realized_pnl else record.realized_pnl,
         "unrealized_pnl": unrealized_pnl,
         "account": record.account,
         "con_id": record.instrument_key,
@@ -62,11 +63,11 @@ def position_row(
         "market_price": market_price,
         "timestamp": record.last_fill_at,
         "seq": record.seq,
-        "open_cost": record.open_cost,
+        "open_cost": None if unpriced and record.open_cost else record.open_cost,
         "commission_currency": currency,
         "fees": _amounts(record.fees),
         "fees_pending": record.fees_pending,
-        "cash": _amounts(record.cash),
+        "cash": "{}" if unpriced else _amounts(record.cash),
         "fills": record.fills,
         "exchange": traded.exchange,
         "expiry": traded.expiry,

@@ -10,10 +10,12 @@ from engine.tables.records import rows_frame, struct_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from decimal import Decimal
 
     import pandas as pd
 
     from engine.core.events import AssignmentMade, RuleSet
+    from engine.core.instrument import Instrument
     from engine.core.records import PositionRecord
     from engine.state.ledger import Ledger
 
@@ -136,14 +138,19 @@ def preview_frame(entry: AssignmentMade, pairs: Iterable[tuple[PositionRecord | 
             "qty_after": number(after.quantity),
             "avg_cost_before": number(None if before is None else before.avg_cost),
             "avg_cost_after": number(after.avg_cost),
-            "realized_pnl_before": 0.0 if before is None else number(before.realized_pnl),
-            "realized_pnl_after": number(after.realized_pnl),
+            "realized_pnl_before": 0.0 if before is None else number(_earned(before, entry.instrument)),
+            "realized_pnl_after": number(_earned(after, entry.instrument)),
             "fees_pending_after": after.fees_pending,
             "price_source": entry.price_source,
         }
         for before, after in pairs
     ]
     return rows_frame(rows, PREVIEW_COLUMNS)
+
+
+def _earned(record: PositionRecord, instrument: Instrument) -> Decimal | None:
+    """Realized P&L, ``None`` where the quote is no price in money (F88) and anything but 0 was made."""
+    return None if instrument.is_percent_of_par and record.realized_pnl else record.realized_pnl
 
 
 def rules_frame(rules: Iterable[RuleSet]) -> pd.DataFrame:

@@ -67,7 +67,7 @@ def position_columns(rows: list[tuple[Valued, Instrument]], now: datetime) -> di
         "symbol": [i.symbol for _, i in rows],
         "qty": [number(p.quantity) for p in of],
         "avg_cost": [number(p.avg_cost) for p in of],
-        "realized_pnl": [number(p.realized_pnl) for p in of],
+        "realized_pnl": [number(v.realized_pnl) for v, _ in rows],
         "unrealized_pnl": [number(v.unrealized_pnl) for v, _ in rows],
         "account": [p.account for p in of],
         "con_id": [p.instrument_key for p in of],
@@ -78,7 +78,7 @@ def position_columns(rows: list[tuple[Valued, Instrument]], now: datetime) -> di
         "commission": [number(v.commission) for v, _ in rows],
         "market_price": [number(v.market_price) for v, _ in rows],
         "timestamp": [p.last_fill_at for p in of],
-        "open_cost": [number(p.open_cost) for p in of],
+        "open_cost": [number(v.open_cost) for v, _ in rows],
         "fees_pending": [p.fees_pending for p in of],
         "fills": [p.fills for p in of],
         "net_pnl": [_net(v) for v, _ in rows],
@@ -96,7 +96,7 @@ def position_columns(rows: list[tuple[Valued, Instrument]], now: datetime) -> di
 
 
 def _net(valued: Valued) -> float:
-    """Realized P&L after the known fees, instrument currency; NaN where the fees are unknown."""
-    if valued.commission is None:
+    """Realized P&L after the known fees, instrument currency; NaN where either is unknown."""
+    if valued.commission is None or valued.realized_pnl is None:
         return NAN
-    return float(subtract(valued.position.realized_pnl, valued.commission))
+    return float(subtract(valued.realized_pnl, valued.commission))
