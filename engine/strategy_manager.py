@@ -55,7 +55,10 @@ class MessageQueue:
         """
         if self.closed:
             raise RuntimeError("the engine has stopped; this message was not accepted")
-        self._open.append(self._intake.put(readable(message, self._clock, "queue", self._default_zone)))
+        receipt = self._intake.put(readable(message, self._clock, "queue", self._default_zone))
+        if self.closed and receipt.error is not None:
+            raise RuntimeError("the engine has stopped; this message was not accepted")
+        self._open.append(receipt)
         if not len(self._open) % _PRUNE_EVERY and self._lock.acquire(blocking=False):
             try:
                 self._prune()

@@ -1,8 +1,9 @@
 """Tables that are not records of the books (reconciliations, equity, day closes) on their way to the store.
 
 They have no place in the journal's numbering; their symbols count with a number of their own that only rises (microseconds
-of our clock). While the store is away the newest of each snapshot and a bounded number of appended tables are kept: what
-is dropped is only history of looking, never a fact, and the count of it is shown.
+of our clock, or one more than the last where that was set back). While the store is away the newest of each snapshot and a
+bounded number of appended tables are kept: what is dropped is only history of looking, never a fact, and the count of it is
+shown.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from engine.ports import Clock, Store
 
 _LIMIT = 200_000
+_COUNTED = frozenset({"fills", "orders", "positions", "assignments", "facts"})
+"""Libraries whose numbers are the journal's."""
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +55,11 @@ class FrameQueue:
         self._snapshots: dict[tuple[str, str], Frame] = {}
         self._number = 0
         self.dropped = 0
+
+    def resume_from(self, progress: Mapping[tuple[str, str], int]) -> None:
+        """Number above what is stored, whatever the clock says: the store takes a lower number for one that it has."""
+        with self._lock:
+            self._number = max((seq for (library, _), seq in progress.items() if library not in _COUNTED), default=0)
 
     def add(self, library: str, symbol: str, columns: Mapping[str, Sequence[Any]], index: Sequence[datetime]) -> None:
         """Take a table; an empty one of an append-only symbol is nothing to store."""

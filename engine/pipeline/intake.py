@@ -71,7 +71,8 @@ class Intake:
             self.refusal = str(receipt.error)
             self._refused.append(receipt.facts)
             self._arm()
-        log.error("the journal refused facts, they are kept in memory and offered again: %s", receipt.error)
+        kept = "they are not accepted" if self.closed else "they are kept in memory and offered again"
+        log.error("the journal refused facts, %s: %s", kept, receipt.error)
 
     def _arm(self) -> None:
         """Try again in a while; called under ``_timing``."""

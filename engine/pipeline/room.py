@@ -111,6 +111,7 @@ class BookRoom:
         self.keeper = BookKeeper(ledger, self.journal, self.outbox)
         progress = self.store.progress()
         self.outbox.resume_from(progress)
+        self.frames.resume_from(progress)
         lost = behind(ledger, progress)
         if lost:
             log.warning("the store lacks rows of %d symbols; they are written again from the books", len(lost))

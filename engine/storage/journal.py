@@ -352,6 +352,9 @@ class SqliteJournal:
             return
         self._queue.put(None)
         self._thread.join()
+        if self.failure is None:  # what was submitted while the thread came to its end
+            while not self._queue.empty() and (taken := self._take()) is not None:
+                self._commit(taken)
         self._closed = True
         self._turn_away()
         self._file.close()

@@ -113,7 +113,8 @@ class StoreOwner:
         self._token = uuid.uuid4().hex
         self._next_beat = 0.0
         found = self._read()
-        if found is not None and clock.now() - datetime.fromisoformat(found["beat"]) < _STALE:
+        # A beat far in the future is no engine's that lives: the clock was set back since.
+        if found is not None and abs(clock.now() - datetime.fromisoformat(found["beat"])) < _STALE:
             raise StoreLocked(f"another engine ({found['holder']}, last seen {found['beat']}) owns {store.uri}")
         self._write(released=False)
 

@@ -70,6 +70,22 @@ def test_closing_commits_what_was_submitted_and_refuses_what_comes_later(tmp_pat
     again.close()
 
 
+def test_what_is_submitted_while_the_journals_thread_ends_is_committed(tmp_path):
+    journal = SqliteJournal(tmp_path / "journal.db")
+    join, late = journal._thread.join, []
+
+    def end():
+        join()
+        late.append(journal.submit([fill(1)]))
+
+    journal._thread.join = end
+    journal.close()
+    assert late[0].result(0) == 1
+    again = SqliteJournal(tmp_path / "journal.db")
+    assert again.read(0, 10) == [(1, fill(1))]
+    again.close()
+
+
 def test_a_reader_that_fails_does_not_stop_the_journal(tmp_path, caplog):
     def fail(_group):
         raise RuntimeError("the reader has a bug")

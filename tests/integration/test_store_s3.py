@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -159,6 +159,12 @@ def test_a_second_engine_is_refused_while_the_first_ones_heart_beats(store):
     second.release()
     StoreOwner(store, clock).release()
     assert not any(library == "owner" for library, _ in store.progress())
+
+
+def test_an_owner_that_died_before_the_clock_was_set_back_keeps_nobody_out(store):
+    noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    StoreOwner(store, FakeClock(noon))  # dies without a word
+    StoreOwner(store, FakeClock(noon - timedelta(hours=2))).release()
 
 
 def test_an_end_of_day_snapshot_works_on_s3(store):
