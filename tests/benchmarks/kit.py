@@ -26,9 +26,8 @@ from engine.core.events import AnyFact, Commission, Fill
 from engine.core.instrument import Instrument
 from engine.pipeline.room import BookRoom
 from engine.settings import Settings
+from tests.benchmarks.trades import INSTRUMENTS, trade_of
 
-STRATEGIES = 5
-INSTRUMENTS = 20
 ACCOUNT = "DU1"
 EPOCH = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 
@@ -68,13 +67,6 @@ def instruments(count: int = INSTRUMENTS) -> list[Instrument]:
         )
         for i in range(count)
     ]
-
-
-def trade_of(number: int) -> tuple[int, int, int, str]:
-    """(strategy, instrument, signed quantity, price text) of the fill with that number."""
-    strategy, instrument = number % STRATEGIES, (number // STRATEGIES) % INSTRUMENTS
-    quantity = (1 + (number * 7919) % 50) * (1 if (number * 104729) % 97 < 49 else -1)
-    return strategy, instrument, quantity, f"{100 + (number * 31) % 1000 / 100:.2f}"
 
 
 def fill_facts(first: int, count: int, traded: list[Instrument]) -> Iterator[tuple[Fill, Commission]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from engine.pipeline.room import BookRoom
 from engine.strategy_manager import MessageQueue
-from tests.benchmarks.kit import ACCOUNT, EPOCH, INSTRUMENTS, STRATEGIES, trade_of
+from tests.benchmarks.kit import ACCOUNT, EPOCH
+from tests.benchmarks.trades import INSTRUMENTS, STRATEGIES, trade_of
 
 
 def messages(first: int, count: int) -> list[list[dict[str, Any]]]:
