@@ -44,7 +44,7 @@ class Booking:
 
     def now(self) -> datetime:
         """Recorded time of the fact being applied."""
-        return self.moment.now()
+        return self.moment.at
 
     def terms_for(self, execution: Execution) -> Instrument:
         """The instrument that counts for an execution's arithmetic; groups, which count nowhere, keep their own."""
@@ -75,7 +75,8 @@ class Booking:
 
     def show(self, execution: Execution, changes: Changes) -> None:
         """Hand out the record of an execution whose figures changed."""
-        execution.seq, execution.recorded_at = self.moment.seq, self.now()
+        moment = self.moment
+        execution.seq, execution.recorded_at = moment.seq, moment.at
         changes.dirty.add(execution.strategy)
         changes.fills.append(record_of(execution, self.terms_for(execution)))
 

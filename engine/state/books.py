@@ -59,16 +59,16 @@ class Holding(Book[Execution]):
 
     Attributes:
         block: Number of the newest block of lines that were put away, 0 for none; each block names the one below it.
-        gone: Part of the fees that belongs to those lines: currency -> (total, count).
+        paid: Known fees: currency -> (total, count); ``gone`` is the part of it that belongs to those lines.
     """
 
-    __slots__ = ("_paid", "block", "gone", "key", "pending", "record", "seq", "voided")
+    __slots__ = ("block", "gone", "key", "paid", "pending", "record", "seq", "voided")
 
     def __init__(self, key: BookKey) -> None:
         """Make an empty book of (strategy, account, con_id)."""
         super().__init__()
         self.key = key
-        self._paid: dict[str, tuple[Decimal, int]] = {}
+        self.paid: dict[str, tuple[Decimal, int]] = {}
         self.block = 0
         self.gone: dict[str, tuple[Decimal, int]] = {}
         self.pending = 0
@@ -87,7 +87,7 @@ class Holding(Book[Execution]):
         if amount is None:
             self.pending += sign
             return
-        count_fee(self._paid, execution, amount, sign)
+        count_fee(self.paid, execution, amount, sign)
 
     def account_gone(self, lines: list[Execution], sign: int) -> None:
         """Note that lines were put away, or with ``sign`` -1 brought back."""
@@ -97,12 +97,12 @@ class Holding(Book[Execution]):
 
     def paid_before(self, gone: dict[str, tuple[Decimal, int]]) -> None:
         """Begin with the fees of what was put away before."""
-        self.gone, self._paid = dict(gone), dict(gone)
+        self.gone, self.paid = dict(gone), dict(gone)
 
     @property
     def fees(self) -> dict[str, Decimal]:
         """Known fees per currency, cost positive."""
-        return {currency: total for currency, (total, _) in self._paid.items()}
+        return {currency: total for currency, (total, _) in self.paid.items()}
 
     def bearers(self) -> Iterator[Execution]:
         """Executions whose fee belongs here, in an order that a restart does not change."""
@@ -222,7 +222,7 @@ class Shelf:
         else:
             book.charge(execution, -1)
         execution.commission, execution.commission_currency = amount, currency
-        book.charge(execution)
+        count_fee(book.paid, execution, amount, 1)
 
     def describe(self, instrument: Instrument) -> list[Execution]:
         """Take the broker's contract details as the last word.

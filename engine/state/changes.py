@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from engine.core.records import FillRecord, Finding, OrderRecord
+
+
+BEFORE: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Moment:
@@ -15,7 +17,7 @@ class Moment:
 
     Attributes:
         seq: Its journal sequence, 0 before the first.
-        at: Our time of it, never going back, ``None`` before the first: the recorded time of records.
+        at: Our time of it, never going back: the recorded time of records; ``BEFORE`` all times before the first.
     """
 
     __slots__ = ("at", "seq")
@@ -23,12 +25,7 @@ class Moment:
     def __init__(self) -> None:
         """Before the first fact."""
         self.seq = 0
-        self.at: datetime | None = None
-
-    def now(self) -> datetime:
-        """Recorded time of the fact being applied."""
-        assert self.at is not None, "the ledger sets the time before it applies"
-        return self.at
+        self.at = BEFORE
 
 
 class Changes:

@@ -33,6 +33,7 @@ from engine.state.assignments import Assignments
 from engine.state.attribution import Attribution, Claims
 from engine.state.booking import Booking
 from engine.state.books import Terms
+from engine.state.changes import BEFORE
 from engine.state.executions import Execution
 from engine.state.intake import Intake
 from engine.state.notes import Notes
@@ -163,7 +164,7 @@ def load_state(parts: Parts, blob: bytes) -> None:
         state = msgspec.msgpack.decode(blob, type=State)
     except msgspec.DecodeError as error:
         raise ValueError(f"not a checkpoint of the books: {error}") from error
-    parts.booking.moment.seq, parts.booking.moment.at = state.seq, state.at
+    parts.booking.moment.seq, parts.booking.moment.at = state.seq, state.at or BEFORE
     there = parts.archive.go_back(state.epoch) if parts.archive is not None else 0
     if there != state.blocks:
         raise ValueError(f"{state.blocks} blocks of the books' past belong to it, {there} are there")

@@ -46,7 +46,7 @@ class Findings:
         known = self.open.get(key)
         if known is not None and known.text == text:
             return
-        seen_at = self._moment.now() if known is None else known.seen_at
+        seen_at = self._moment.at if known is None else known.seen_at
         found = Finding(key=key, kind=kind, severity=severity, text=text, seen_at=seen_at, **about)
         self.open[key] = found
         changes.findings.append(found)

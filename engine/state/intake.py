@@ -109,7 +109,7 @@ class Intake:
             strategy=strategy,
             claimed=claimed,
             seq=seq,
-            recorded_at=moment.now(),
+            recorded_at=moment.at,
         )
         if self.amendments.busts or self.fees.early:
             self.amendments.early(execution, root, changes)

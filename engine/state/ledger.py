@@ -38,7 +38,7 @@ from engine.state.assignments import Assignments
 from engine.state.attribution import Attribution
 from engine.state.away import Away
 from engine.state.booking import Booking
-from engine.state.changes import Changes
+from engine.state.changes import BEFORE, Changes
 from engine.state.dump import Parts, dump_state, load_state
 from engine.state.executions import Execution
 from engine.state.intake import Homes, Intake
@@ -120,8 +120,7 @@ class Ledger:
         """
         moment, received = self._moment, fact.received_at
         assert seq > moment.seq, f"facts come in order: {seq} after {moment.seq}"
-        if moment.at is None or received > moment.at:
-            moment.at = received
+        moment.at = max(moment.at, received)
         moment.seq = seq
         if changes is None:
             changes = Changes()
@@ -137,7 +136,7 @@ class Ledger:
     @property
     def at(self) -> datetime | None:
         """Our time of it, never going back: the recorded time of records; ``None`` before the first."""
-        return self._moment.at
+        return self._moment.at if self._moment.at is not BEFORE else None
 
     def put_away(self, keep: Keep = EVERYDAY) -> Iterator[int]:
         """Give what is settled to the archive, a block with each step; see ``state.putaway``.

@@ -98,7 +98,7 @@ class Orders(OrderTable):
         state, is_open = derive("", local=False, rejected=False, executed=done, total=None)
         record = OrderRecord(
             seq=self._moment.seq,
-            recorded_at=self._moment.now(),
+            recorded_at=self._moment.at,
             strategy=strategy,
             order_key=key,
             update=seen,
@@ -171,7 +171,7 @@ class Orders(OrderTable):
             seen = msgspec.structs.replace(seen, status_at=executed_at)
         record = OrderRecord(
             seq=self._moment.seq,
-            recorded_at=self._moment.now(),
+            recorded_at=self._moment.at,
             strategy=order.strategy,
             order_key=order.key,
             update=seen,
