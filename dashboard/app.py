@@ -217,7 +217,12 @@ class Shell:
         self.doc.add_next_tick_callback(partial(self.draw, picture))
 
     def draw(self, picture: Picture) -> None:
-        """Draw a picture: strip, filters, screen. A screen that fails says so and leaves the rest alone."""
+        """Draw a picture, in one message: its answer then says that all of it was painted, and not only the strip."""
+        with pn.io.hold(self.doc):
+            self._draw(picture)
+
+    def _draw(self, picture: Picture) -> None:
+        """Strip, filters, screen. A screen that fails says so and leaves the rest alone."""
         now = datetime.now(UTC)
         _, today = self.hub.earnings(picture)
         self.pulse.say(

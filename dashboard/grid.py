@@ -22,6 +22,7 @@ from panel.viewable import Viewable, Viewer
 
 from dashboard import theme
 from dashboard.frames import harmless, same
+from dashboard.table import Table
 from dashboard.theme import escape
 
 # Panel's tables send style sheets that the server knows back to it when the theme is set; Bokeh tells so each time.
@@ -100,7 +101,7 @@ class Grid(Viewer):
         self._pending: pd.DataFrame | None = None
         self._chosen: list[tuple[str, ...]] = []
         self._moving = False
-        self.table = pn.widgets.Tabulator(
+        self.table = Table(
             self._frame(pd.DataFrame()),
             titles={name: column.title for name, column in columns.items()},
             formatters={name: _MAKERS[column.kind]() for name, column in columns.items()},
@@ -259,7 +260,7 @@ class Grid(Viewer):
         if classes != self.table.css_classes:
             self.table.css_classes = classes
         if not same(self.table.value, shown):
-            self.table.value = shown
+            self.table.put(shown)
         self._say("")
 
     def _selected(self, _event: Any) -> None:

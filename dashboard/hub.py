@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import pandas as pd
 
@@ -22,11 +21,16 @@ from dashboard.picture import Picture, read
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 TICK_S: Final = 0.5
 QUICK_S: Final = 0.15
 """Seconds between two ticks: while nothing changes, and while something does."""
 
 MOST_TIMELINES: Final = 2000
+MOST_SHARED: Final = 400
+"""Things kept for all sessions; beyond them the oldest keys, such as a filter that nobody uses any more, are dropped."""
+
 ANSWER_TIMEOUT_S: Final = 5.0
 STAGGER_S: Final = 0.004
 
@@ -58,7 +62,7 @@ class Hub:
         self._read_at: dict[str, float] = {}
         self._now = asyncio.Event()
         self._ticked = float("-inf")
-        self._earned: dict[str, tuple[object, tuple[Curves, dict[str, float]]]] = {}
+        self._shared: dict[Hashable, tuple[object, Any]] = {}
         self._timelines: dict[str, tuple[object, pd.DataFrame]] = {}
 
     def __len__(self) -> int:
@@ -102,33 +106,53 @@ class Hub:
                 self._timelines[key] = (stamps[key], found[key])
         return found
 
+    def shared(
+        self, picture: Picture, key: Hashable, parts: tuple[str, ...], make: Callable[[], T], *more: object
+    ) -> T:
+        """What several pages show alike, made once; nobody may change it.
+
+        Args:
+            picture: What it is made from; what is made from a past one is kept for nobody.
+            key: What it is, with every choice of the page that it depends on.
+            parts: Parts of the picture that it depends on.
+            make: Makes it.
+            more: Whatever else it depends on, such as the minute.
+        """
+        if not picture.live:
+            return make()
+        stamp = (picture.stamp(*parts), more)
+        known = self._shared.get(key)
+        if known is None or known[0] != stamp:
+            known = (stamp, make())
+            while len(self._shared) >= MOST_SHARED:
+                self._shared.pop(next(iter(self._shared)), None)
+            self._shared[key] = known
+        return cast("T", known[1])
+
     def earnings(self, picture: Picture, account: str = "") -> tuple[Curves, dict[str, float]]:
         """Equity curves and today's P&L per strategy; summed up once for all sessions.
+
+        The curves grow all day long and are sampled now and then, the positions move with every fill: apart.
 
         Args:
             picture: Live or past.
             account: Only this account, empty for all.
         """
         midnight = picture.at.replace(hour=0, minute=0, second=0, microsecond=0)
-        if not picture.live:
-            return self._earn(picture, account, midnight)
-        stamp = (picture.stamp("positions", "equity"), midnight)
-        known = self._earned.get(account)
-        if known is None or known[0] != stamp:
-            known = (stamp, self._earn(picture, account, midnight))
-            self._earned[account] = known
-        return known[1]
+        curves = self.shared(
+            picture, ("curves", account), ("equity",), lambda: equity_curves(picture.table("equity"), account=account)
+        )
 
-    @staticmethod
-    def _earn(picture: Picture, account: str, midnight: datetime) -> tuple[Curves, dict[str, float]]:
-        curves = equity_curves(picture.table("equity"), account=account)
-        positions = frames.chosen(picture.table("positions"), account=account)
-        return curves, pnl_today(positions, curves, midnight)
+        def today() -> dict[str, float]:
+            return pnl_today(frames.chosen(picture.table("positions"), account=account), curves, midnight)
+
+        return curves, self.shared(picture, ("today", account), ("positions", "equity"), today, midnight)
 
     async def run(self) -> None:
         """Tick until cancelled: soon after anything changed, now and then when nothing does.
 
-        A tick that took long, because books, pages or the machine are busy, is followed by as long a rest.
+        A tick that took long, because books, pages or the machine are busy, is followed by a rest in proportion: all
+        pages together, however many there are, leave the loop a fifth of its time at least.
         """
         self.running = True
         while True:
@@ -142,7 +166,7 @@ class Hub:
                 except Exception:  # the next tick tries again; until then every page counts up to STALE and says so
                     log.exception("A tick of the dashboard failed")
             taken = time.monotonic() - started
-            rest = max(QUICK_S - taken, taken, 0.02)
+            rest = max(QUICK_S - taken, taken / 4, 0.02)
             try:
                 async with asyncio.timeout(min(rest, self.tick_s)):
                     await self._now.wait()

@@ -162,15 +162,26 @@ class Fills(Screen):
             return
         self._busy = True
         try:
-            page, total = await asyncio.to_thread(self._query, self._offset, PAGE)
+            page, total = await asyncio.to_thread(self._one_page, self._offset)
         finally:
             self._busy = False
         self._total = total
-        self.grid.offer(frames.fills_table(page))
+        self.grid.offer(page)
         up_to = min(self._offset + PAGE, total)
         self.where.object = f"<p>Rows {self._offset + 1 if total else 0:,} to {up_to:,} of {total:,}</p>"
         self.first.disabled = self.back.disabled = self._offset == 0
         self.forth.disabled = self.last.disabled = up_to >= total
+
+    def _one_page(self, offset: int) -> tuple[pd.DataFrame, int]:
+        """One page as it is shown; read once for all sessions that look at the same one."""
+        state = self.state
+        key = ("fills", state.strategy, state.account, self.search.value, self.sort.value, self.pending.value, offset)
+
+        def found() -> tuple[pd.DataFrame, int]:
+            page, total = self._query(offset, PAGE)
+            return frames.fills_table(page), total
+
+        return self.desk.hub.shared(state.picture, key, ("fills",), found, state.picture.version)
 
     def _query(self, offset: int, limit: int) -> tuple[pd.DataFrame, int]:
         state, words = self.state, self.search.value.strip()

@@ -196,7 +196,13 @@ class Orders(Screen):
                 self.fetch(self._load_bars)
 
     def _orders(self, picture: Picture) -> pd.DataFrame:
-        frame = frames.orders_table(picture.table("orders"), strategy=self.state.strategy, account=self.state.account)
+        strategy, account = self.state.strategy, self.state.account
+        frame = self.desk.hub.shared(
+            picture,
+            ("orders", strategy, account),
+            ("orders",),
+            lambda: frames.orders_table(picture.table("orders"), strategy=strategy, account=account),
+        )
         return (
             frame[~frame["status"].map(frames.is_dead).astype(bool)].reset_index(drop=True)
             if self.open_only.value

@@ -127,16 +127,13 @@ class Overview(Screen):
             if square != self.square.object:
                 self.square.object = square
         if self.changed("strategies", picture.stamp("positions", "equity"), account, picture.at.minute):
-            self.strategies.offer(frames.per_strategy(picture.table("positions"), today, account=account))
+            self.strategies.offer(self._per_strategy(picture, today))
         if self.changed("accounts", picture.stamp("positions", "breaks"), account, picture.at.second // 5):
             self.accounts.offer(self._accounts(picture))
         if self.changed("breaks", picture.stamp("breaks"), account, picture.at.minute):
             self.breaks.offer(frames.breaks_table(picture.table("breaks"), account=account, now=picture.at))
         if self.changed("fills", picture.stamp("fills"), account, self.state.strategy):
-            table = frames.fills_table(
-                frames.chosen(picture.table("fills"), strategy=self.state.strategy, account=account)
-            )
-            self.fills.offer(table.assign(at=table["timestamp"].str[11:19]).head(30))
+            self.fills.offer(self._latest(picture))
         if self.changed("attention", picture.stamp("findings", "alerts"), picture.live):
             self.attention.object = _attention(picture)
         if self.changed("equity", picture.stamp("equity"), account):
@@ -147,15 +144,39 @@ class Overview(Screen):
                     charts.fit_ranges(self.figure, self.source.data)
             self.curve.visible, self.no_curve.visible = bool(curves), not curves
 
-    def _accounts(self, picture: Picture) -> pd.DataFrame:
-        table = accounts_table(
-            (picture.parts.get("ages") or []) if picture.live else [],
-            picture.table("positions"),
-            picture.table("breaks"),
-            picture.at,
-            getattr(picture.parts.get("broker"), "accounts", ()) or (),
+    def _per_strategy(self, picture: Picture, today: dict[str, float]) -> pd.DataFrame:
+        account = self.state.account
+        return self.desk.hub.shared(
+            picture,
+            ("per strategy", account),
+            ("positions", "equity"),
+            lambda: frames.per_strategy(picture.table("positions"), today, account=account),
+            picture.at.date(),
         )
-        return table[table["account"] == self.state.account] if self.state.account else table
+
+    def _latest(self, picture: Picture) -> pd.DataFrame:
+        account, strategy = self.state.account, self.state.strategy
+
+        def table() -> pd.DataFrame:
+            found = frames.chosen(picture.table("fills"), strategy=strategy, account=account)
+            latest = frames.fills_table(found.head(30))
+            return latest.assign(at=latest["timestamp"].str[11:19])
+
+        return self.desk.hub.shared(picture, ("latest", account, strategy), ("fills",), table)
+
+    def _accounts(self, picture: Picture) -> pd.DataFrame:
+        def table() -> pd.DataFrame:
+            return accounts_table(
+                (picture.parts.get("ages") or []) if picture.live else [],
+                picture.table("positions"),
+                picture.table("breaks"),
+                picture.at,
+                getattr(picture.parts.get("broker"), "accounts", ()) or (),
+            )
+
+        every_5_s = int(picture.at.timestamp()) // 5
+        found = self.desk.hub.shared(picture, "accounts", ("positions", "breaks", "ages"), table, every_5_s)
+        return found[found["account"] == self.state.account] if self.state.account else found
 
     def _strategy(self, rows: pd.DataFrame) -> None:
         if not rows.empty:

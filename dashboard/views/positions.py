@@ -187,8 +187,12 @@ class Positions(Screen):
             )
 
     def _books(self, picture: Picture) -> pd.DataFrame:
-        return frames.positions_table(
-            picture.table("positions"), strategy=self.state.strategy, account=self.state.account, flat=self.flat.value
+        chosen = {"strategy": self.state.strategy, "account": self.state.account, "flat": self.flat.value}
+        return self.desk.hub.shared(
+            picture,
+            ("books", *chosen.values()),
+            ("positions",),
+            lambda: frames.positions_table(picture.table("positions"), **chosen),
         )
 
     def _again(self) -> None:

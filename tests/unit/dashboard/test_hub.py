@@ -1,10 +1,12 @@
 import asyncio
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from fake_engine import FakeEngine
 
-from dashboard.hub import Hub
+from dashboard.hub import MOST_SHARED, Hub
 from dashboard.picture import READERS, Picture, equal, read, read_past
 
 
@@ -161,3 +163,30 @@ def test_every_reader_answers_on_the_stand_in(engine):
     picture = read(engine, frozenset(READERS), None, {}, 0.0)
     assert picture.errors == {}
     assert isinstance(picture, Picture)
+
+
+def test_what_pages_show_alike_is_made_once_until_its_parts_change(engine):
+    hub, made = Hub(engine), []
+
+    def shown(picture, key="books", more=0):
+        return hub.shared(picture, key, ("positions",), lambda: made.append(key) or len(made), more)
+
+    picture = Picture(at=datetime.now(UTC), stamps={"positions": 1, "fills": 1})
+    assert shown(picture) == shown(replace(picture, stamps={"positions": 1, "fills": 2})) == 1
+    assert shown(replace(picture, stamps={"positions": 2})) == 2
+    assert shown(replace(picture, stamps={"positions": 2}), more=1) == 3
+    past = replace(picture, live=False)
+    assert (shown(past), shown(past)) == (4, 5)
+    for number in range(MOST_SHARED + 5):
+        shown(picture, number)
+    assert len(hub._shared) == MOST_SHARED
+
+
+def test_the_curves_of_a_long_day_are_summed_up_when_they_are_sampled_and_not_with_every_fill(engine, picture):
+    hub = Hub(engine)
+    curves, today = hub.earnings(picture)
+    assert curves
+    assert today
+    moved = replace(picture, stamps={**picture.stamps, "positions": 99})
+    assert hub.earnings(moved)[0] is curves
+    assert hub.earnings(replace(moved, stamps={**moved.stamps, "equity": 99}))[0] is not curves

@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pandas as pd
+import panel as pn
 import pytest
+from bokeh.document import Document
 from fake_engine import ACCOUNTS
 
 from dashboard import charts
 from dashboard.accounts import accounts_table
 from dashboard.picture import known_by
+from dashboard.table import Table
 from dashboard.views.orders import first_shown
 from dashboard.views.positions import per_account
 from dashboard.views.reconciliation import evidence
@@ -159,3 +162,25 @@ async def test_causes_of_now_are_not_shown_for_a_past_moment(open_shell, show):
     screen.grid.table.selection = [0]
     assert "explains +50" in screen.evidence.object
     assert "live only" in evidence(screen.grid.selected.iloc[0], None)
+
+
+@pytest.mark.parametrize("rows", [0, 3, 40])
+def test_rows_written_the_quick_way_leave_the_table_as_panel_would_have_left_it(rows):
+    frame = pd.DataFrame({"name": [f"row {n}" for n in range(rows)], "qty": [n / 3 for n in range(rows)]})
+    start = pd.DataFrame({"name": ["old"], "qty": [1.0]})
+    quick, panels = (kind(start, pagination="local", page_size=8) for kind in (Table, pn.widgets.Tabulator))
+    document = Document()
+    model, other = quick.get_root(document), panels.get_root(Document())
+    quick.put(frame)
+    panels.value = frame
+    pd.testing.assert_frame_equal(quick.value, panels.value)
+    pd.testing.assert_frame_equal(quick._processed, panels._processed)
+    assert quick._index_mapping == panels._index_mapping
+    assert quick.param.page.bounds == panels.param.page.bounds
+    assert model.max_page == other.max_page
+    assert model.source.data.keys() == other.source.data.keys()
+    for name in model.source.data:
+        assert list(model.source.data[name]) == list(other.source.data[name])
+    if rows:
+        quick.selection = [rows - 1]
+        assert model.source.selected.indices == [rows - 1]
