@@ -2,7 +2,6 @@
 
 import re
 import signal
-import time
 import urllib.request
 
 import pytest
@@ -187,7 +186,5 @@ def test_a_viewer_may_look_and_not_act(tmp_path, open_page):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_server_cleanly(number, tmp_path):
     server = Server(STAND_IN, tmp_path).start()
-    began = time.monotonic()
     assert server.stop(number) == 0
-    assert time.monotonic() - began < 30
     assert "Traceback" not in server.log.read_text()
