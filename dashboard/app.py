@@ -24,11 +24,11 @@ from dashboard.first import TEMPLATE, first_sight
 from dashboard.host import forget
 from dashboard.hub import Hub
 from dashboard.model import URL_NAMES, SessionState, read_moment
-from dashboard.parts import Screen, notice, text
+from dashboard.parts import Screen, not_live, notice, text
 from dashboard.picture import Picture, read_past
 from dashboard.pulse import Pulse, stale_after, strip
 from dashboard.roles import LOCAL_USER
-from dashboard.theme import escape, time_text
+from dashboard.theme import escape
 from dashboard.views.assignments import Assignments
 from dashboard.views.dayclose import DayClose
 from dashboard.views.fills import Fills
@@ -373,14 +373,6 @@ class Shell:
         for screen in self.screens.values():
             screen.forget()
         self._draw_screen(past)
-
-
-def not_live(moment: datetime, more: str) -> str:
-    """The sign that the page shows the past."""
-    return (
-        '<div class="notice warn" role="alert" style="font-size:15px;font-weight:700">⏱ NOT LIVE – books as of '
-        f"{escape(time_text(moment))}. Acts are off. {escape(more)}</div>"
-    )
 
 
 def open_page(engine: Any, hub: Hub) -> Shell:

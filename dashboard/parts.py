@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
 from typing import Any, ClassVar
 
 import panel as pn
@@ -13,7 +14,7 @@ from dashboard import theme
 from dashboard.desk import Desk
 from dashboard.model import SessionState
 from dashboard.picture import Picture
-from dashboard.theme import escape
+from dashboard.theme import escape, time_text
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,14 @@ def tiles(entries: Iterable[str]) -> str:
 def notice(kind: str, words: object) -> str:
     """A coloured line; ``kind`` is error, warn, good or info, and the words say it too."""
     return f'<div class="notice {kind}" role="status">{escape(words)}</div>'
+
+
+def not_live(moment: datetime, more: str) -> str:
+    """The sign that the page shows the past."""
+    return (
+        '<div class="notice warn" role="alert" style="font-size:15px;font-weight:700">⏱ NOT LIVE – books as of '
+        f"{escape(time_text(moment))}. Acts are off. {escape(more)}</div>"
+    )
 
 
 def pairs(entries: Iterable[tuple[str, object]]) -> str:

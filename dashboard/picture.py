@@ -66,6 +66,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "audit": _table("audit"),
     "rules": _table("rules"),
     "closes": _table("closes"),
+    "expired": _table("expired_holdings"),
 }
 TRAVELLING: Final = frozenset({"positions", "portfolio", "breaks", "orders", "fills", "equity"})
 """Parts that exist for a past moment; the others are live only."""
@@ -73,6 +74,7 @@ TRAVELLING: Final = frozenset({"positions", "portfolio", "breaks", "orders", "fi
 EVERY_S: Final[Mapping[str, float]] = {
     "equity": 5.0,
     "closes": 5.0,
+    "expired": 5.0,
     "runs": 2.0,
     "fees": 2.0,
     **dict.fromkeys(

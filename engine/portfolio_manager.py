@@ -19,6 +19,7 @@ from engine.desk.reconciler import Reconciler
 from engine.office.access import Access
 from engine.office.backoffice import BackOffice
 from engine.office.equity import EquityLog
+from engine.office.expiries import ExpiryActs
 from engine.office.inputs import Quantity, decimal_or_none, split_of
 from engine.office.live import LiveTables
 from engine.office.marks import MarkLog
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from engine.settings import Settings
 
 
-class PortfolioManager:
+class PortfolioManager(ExpiryActs):
     """The books of every strategy, reconciled with IB.
 
     Attributes:

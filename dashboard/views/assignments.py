@@ -13,13 +13,14 @@ from dashboard import frames
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, section, text
 from dashboard.picture import Picture
+from dashboard.views.expired import ExpiredHoldings
 
 
 class Assignments(Screen):
     """Every entry of the journal, newest first; an entry is taken back by another entry, never erased."""
 
     title = "Assignments"
-    needs: ClassVar[frozenset[str]] = frozenset({"assignments", "rules", "audit"})
+    needs: ClassVar[frozenset[str]] = frozenset({"assignments", "rules", "audit", "expired"})
 
     def build(self) -> Viewable:
         """Make journal, reversal, rules and the form for a new rule."""
@@ -107,6 +108,7 @@ class Assignments(Screen):
             page_size=8,
         )
         self.outcome = text()
+        self.expired = ExpiredHoldings(self.desk)
         form = pn.FlexBox(
             self.strategy,
             self.pattern,
@@ -131,6 +133,7 @@ class Assignments(Screen):
                 ),
                 self.journal,
             ),
+            self.expired,
             section("Rules", self.rules, self.toggle, form, self.outcome),
             section("Audit: who did what, refused acts included", self.audit),
             sizing_mode="stretch_width",
@@ -145,6 +148,8 @@ class Assignments(Screen):
             )
         if self.changed("rules", picture.stamp("rules")):
             self.rules.offer(rules_table(picture.table("rules")))
+        if self.changed("expired", picture.stamp("expired"), self.state.account):
+            self.expired.offer(frames.chosen(picture.table("expired"), account=self.state.account))
         if self.changed("audit", picture.stamp("audit")):
             self.audit.offer(audit_table(picture.table("audit")))
 

@@ -26,6 +26,7 @@ ACTS = (
     "Assign residual",
     "Save owner and note",
     "Reverse this assignment",
+    "Close these books",
     "Set rule",
     "Close the day",
     "Import the statement",

@@ -50,6 +50,7 @@ class FakeBooks:
         self.rows: list[dict] = []
         self.order_rows: list[dict] = []
         self.journal: list[dict] = []
+        self.expired = False
         self.ruled: list[dict] = []
         self.held: list[dict] = [
             {
@@ -465,6 +466,15 @@ class FakeBooks:
                 }
             )
         return SimpleNamespace(id=made)
+
+    def expired_holdings(self):
+        columns = ["account", "con_id", "symbol", "local_symbol", "expiry", "currency", "holdings", "price"]
+        row = ["DU1234567", 78, "AAPL", "AAPL  260310C00150000", "20260310", "USD", "ALPHA +5, BETA -5", 13.0]
+        return pd.DataFrame([] if self.expired else [row], columns=columns)
+
+    async def close_expired(self, account, con_id, price=None, *, operator, reason):
+        self.allow("close expired", operator, account=account, con_id=con_id, price=price, reason=reason)
+        self.expired = True
 
     async def reverse_assignment(self, assignment_id, *, operator, reason):
         self.allow("reverse", operator, assignment_id=assignment_id, reason=reason)

@@ -342,6 +342,29 @@ async def test_an_assignment_is_reversed_with_a_reason(engine, open_shell, show)
     assert engine.portfolio_manager.residuals[(ACCOUNTS[0], 265598)] == 50.0
 
 
+async def test_expired_holdings_are_closed_with_a_reason_and_go(engine, open_shell, show):
+    shell = open_shell()
+    screen = show(shell, "assignments")
+    expired = screen.expired
+    assert expired.close.disabled
+    expired.grid.table.selection = [0]
+    assert not expired.close.disabled
+    await expired._close(None)
+    assert "reason is needed" in shell.said[-1][1]
+    expired.why.value, expired.price.value = "Settled between us", "12.5"
+    await expired._close(None)
+    name, told = engine.portfolio_manager.acts[-1]
+    assert (name, told["con_id"], told["price"], told["reason"]) == ("close expired", 78, "12.5", "Settled between us")
+    screen.forget()
+    assert len(show(shell, "assignments").expired.grid.table.value) == 0
+
+
+def test_a_viewer_sees_expired_holdings_and_cannot_close_them(open_shell, show):
+    expired = show(open_shell("bob", viewers="bob"), "assignments").expired
+    assert len(expired.grid.table.value) == 1
+    assert not any(widget.visible for widget in (expired.price, expired.why, expired.close))
+
+
 def test_an_entry_that_another_one_reverses_is_shown_as_reversed():
     rows = [
         {"assignment_id": "a", "reverses": "", "recorded_at": NOW},

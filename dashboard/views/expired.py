@@ -1,0 +1,97 @@
+"""Expired holdings: contracts that expired between our own strategies, and the act that closes their books."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import panel as pn
+import panel_material_ui as pmui
+from panel.viewable import Viewable, Viewer
+
+from dashboard import frames
+from dashboard.desk import Desk
+from dashboard.grid import Column, Grid
+from dashboard.parts import section, text
+
+
+class ExpiredHoldings(Viewer):
+    """Offsetting positions beyond their last day; the broker has nothing there, so no message will ever close them."""
+
+    def __init__(self, desk: Desk, **params: Any) -> None:
+        super().__init__(**params)
+        self.desk = desk
+        acts = desk.may_act
+        self.grid = Grid(
+            "Expired holdings",
+            {
+                "expiry": Column("Last day"),
+                "instrument": Column("Instrument"),
+                "account": Column("Account"),
+                "holdings": Column("Held by", width=260),
+                "currency": Column("Ccy"),
+                "price": Column("Intrinsic value", "price"),
+            },
+            empty="None: no strategy holds a contract beyond its last day against another one",
+            page_size=6,
+            selectable=1,
+            on_select=self._picked,
+            key=("account", "con_id"),
+        )
+        self.price = pmui.TextInput(label="Price (empty: intrinsic value)", size="small", width=220, visible=acts)
+        self.why = pmui.TextInput(label="Reason to close them (required)", size="small", width=320, visible=acts)
+        self.close = pmui.Button(
+            label="Close these books",
+            variant="contained",
+            color="warning",
+            disabled=True,
+            visible=acts,
+            on_click=self._close,
+        )
+        self._layout = section(
+            "Expired holdings",
+            text(
+                "<p class='dim'>Strategies that offset each other at the broker. Closing books each of them at one price; "
+                "the entry stands in the journal above, where it can be reversed.</p>"
+            ),
+            self.grid,
+            pn.FlexBox(self.price, self.why, self.close, align_items="center", gap="10px", visible=acts),
+        )
+
+    def __panel__(self) -> Viewable:
+        return self._layout
+
+    def offer(self, frame: pd.DataFrame) -> None:
+        """Show what the books say now."""
+        self.grid.offer(expired_table(frame))
+
+    def _picked(self, rows: pd.DataFrame) -> None:
+        self.close.disabled = rows.empty
+
+    async def _close(self, _event: Any) -> None:
+        rows = self.grid.selected
+        words, reason = ((w.value or w.value_input or "").strip() for w in (self.price, self.why))
+        if rows.empty:
+            return
+        if not reason:
+            self.desk.say("A reason is needed; it stands in the journal for ever.", "error")
+            return
+        row = rows.iloc[0]
+        account, con_id = str(row["account"]), int(row["con_id"])
+        done, _ = await self.desk.act(
+            "Closing expired holdings",
+            lambda: self.desk.books.close_expired(
+                account, con_id, words or None, operator=self.desk.user, reason=reason
+            ),
+        )
+        if done:
+            self.desk.say(f"{row['instrument']} in {account} is closed in every book.", "success")
+            self.price.value = self.why.value = ""
+            self.grid.release()
+
+
+def expired_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per account and contract, the oldest last day first."""
+    source = frames.with_instrument(frame)
+    out = frames.tidy(source, ("expiry", "instrument", "account", "holdings", "currency"), ("price", "con_id"))
+    return out.sort_values(["expiry", "account", "instrument"], kind="stable", ignore_index=True)
