@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import resource
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -114,7 +115,7 @@ def held() -> dict[str, Any]:
         "threads": threading.active_count(),
         "handles": len(list(Path("/proc/self/fd").iterdir())),
         "sessions": len(sessions),
-        "objects": len(gc.get_objects()),
+        "objects": sys.getallocatedblocks(),
         "cpu_s": used.ru_utime + used.ru_stime,
         "load": os.getloadavg(),
     }

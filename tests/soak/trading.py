@@ -8,6 +8,7 @@ import asyncio
 import gc
 import json
 import os
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -94,7 +95,9 @@ def figures(engine):
         "store_p95_ms": health["fill_to_store_ms"]["p95"],
         "lag_p99_ms": health["loop_lag_ms"]["p99"],
         "lag_max_ms": health["loop_lag_ms"]["max"],
-        "objects": len(gc.get_objects()),
+        # Counted without a look at them: a list of all objects holds tuples that another thread is just building, which
+        # Python then refuses to finish ("bad argument to internal function").
+        "objects": sys.getallocatedblocks(),
         "pages": len(get(make_engine).hub),
         "sent": sum(strategy.sent for strategy in engine.strategies().values()),
         "ok": health["ok"],
