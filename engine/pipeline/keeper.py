@@ -183,6 +183,9 @@ class BookKeeper:
                 apply(seq, fact, changes)
                 if type(fact) in _KEPT_FACTS:
                     self._keep(seq, fact)
+                if changes.alone:
+                    self._keep(seq, *changes.alone)
+                    changes.alone.clear()
                 position += 1
                 if clock() > deadline:
                     break
@@ -199,7 +202,8 @@ class BookKeeper:
             self.on_findings(changes.findings)
         return position
 
-    def _keep(self, seq: int, fact: AnyFact) -> None:
-        self._outbox.add_row("facts", str(type(fact).__struct_config__.tag), seq, (seq, fact))
-        if isinstance(fact, AssignmentMade | AssignmentReversed):
-            self._outbox.add_row("assignments", "journal", seq, (seq, fact))
+    def _keep(self, seq: int, *facts: AnyFact) -> None:
+        for fact in facts:
+            self._outbox.add_row("facts", str(type(fact).__struct_config__.tag), seq, (seq, fact))
+            if isinstance(fact, AssignmentMade | AssignmentReversed):
+                self._outbox.add_row("assignments", "journal", seq, (seq, fact))

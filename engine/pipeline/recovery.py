@@ -199,6 +199,10 @@ def behind(ledger: Ledger, progress: Mapping[Symbol, int]) -> dict[Symbol, int]:
     newest: dict[Symbol, int] = {("orders", strategy): rows.get(strategy, -1) for strategy in ledger.strategies()}
     for strategy in ledger.strategies():
         newest["fills", strategy] = max((p.seq for p in ledger.positions(strategy=strategy)), default=-1)
+    for fact in _kept(ledger) if ledger.at is not None else ():  # their numbers are not remembered: all, or none
+        newest["facts", str(type(fact).__struct_config__.tag)] = 0
+    if _journal(ledger):
+        newest["assignments", "journal"] = 0
     return {symbol: progress.get(symbol, -1) for symbol, seq in newest.items() if progress.get(symbol, -1) < seq}
 
 
@@ -252,4 +256,5 @@ def _kept(ledger: Ledger) -> list[AnyFact]:
         *ledger.quarantine.values(),
         *ledger.connections,
         *ledger.audit,
+        *ledger.alone(now),
     ]

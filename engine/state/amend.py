@@ -154,6 +154,7 @@ class Amendments:
         if self.busts.get((bust.account, root), (-1, ""))[0] >= revision:
             return
         self.busts[bust.account, root] = (revision, bust.reason)
+        changes.alone.append(bust)
         execution = self._booking.index.find(bust.account, root)
         if execution is None:
             return

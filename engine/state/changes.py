@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from engine.core.events import Bust, Commission, Fill
     from engine.core.records import FillRecord, Finding, OrderRecord
 
 
@@ -39,10 +40,13 @@ class Changes:
         resolved: Keys of findings that this fact settled.
         dirty: Strategies whose positions changed.
         requests: What to ask the broker again: ``executions`` after a gap or a fee without an execution.
+        alone: Facts that no row tells of, to be stored whole: fees without their execution, busts, executions that cannot
+            be booked.
     """
 
-    __slots__ = ("dirty", "fills", "findings", "orders", "requests", "resolved")
+    __slots__ = ("alone", "dirty", "fills", "findings", "orders", "requests", "resolved")
 
+    alone: list[Fill | Commission | Bust]
     findings: list[Finding]
     resolved: set[str]
     requests: set[str]
@@ -57,7 +61,7 @@ class Changes:
         """Make what hardly any fact needs when it is first asked for."""
         if name not in self.__slots__:
             raise AttributeError(name)
-        empty: list[Any] | set[str] = [] if name == "findings" else set()
+        empty: list[Any] | set[str] = [] if name in {"alone", "findings"} else set()
         setattr(self, name, empty)
         return empty
 

@@ -102,6 +102,7 @@ class Fees:
         if report.amount is None and had is not None and had.amount is not None:
             return
         early[revision] = report
+        changes.alone.append(report)
         changes.requests.add("executions")
         self._booking.findings.add(
             changes,

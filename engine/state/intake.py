@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.core.events import Fill, OrderUpdate
+from engine.core.events import Bust, Commission, Fill, OrderUpdate
 from engine.core.exact import multiply
 from engine.core.ids import UNASSIGNED, split_exec_id, venue_sequence
 from engine.core.records import FillState
@@ -81,6 +82,22 @@ class Intake:
                 self._claim(known, fill, fill.strategy, changes)
             if revision <= known.revision or self._bookable(fill, changes):
                 self.amendments.again(known, fill, revision, changes)
+
+    def alone(self, at: datetime) -> list[Fill | Commission | Bust]:
+        """What the books remember of facts that no row tells of; ``at`` dates those whose own time they do not keep."""
+        return [
+            *self.fees.orphans.values(),
+            *self.unbookable.values(),
+            *(
+                Bust(
+                    account=account,
+                    exec_id=f"{root}.{revision:02d}" if revision else root,
+                    reason=reason,
+                    received_at=at,
+                )
+                for (account, root), (revision, reason) in self.amendments.busts.items()
+            ),
+        ]
 
     def _new(self, fill: Fill, root: str, revision: int, changes: Changes) -> None:
         booking = self._booking
@@ -240,6 +257,7 @@ class Intake:
                 self._booking.findings.settle(changes, "unbookable", f"{fill.account}:{fill.exec_id}")
             return True
         self.unbookable[fill.account, fill.exec_id] = fill
+        changes.alone.append(fill)
         text = f"execution {fill.exec_id} cannot be booked: it has {what}"
         self._booking.findings.about(changes, "unbookable", "critical", fill, text)
         return False

@@ -59,7 +59,7 @@ class Ledger:
         break_notes: Break id -> owner and note in force.
         quarantine: Open quarantined messages by id.
         connections: Recent changes of the link; ``audit``: recent acts of operators.
-        near: Answers questions about some instruments at the cost of these, not of all.
+        near: Answers about some instruments at the cost of these. ``alone``: (now) -> facts as ``Changes.alone`` has them.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Ledger:
         self._attribution = Attribution(patterns or {})
         self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
         self._assignments = Assignments(self._booking)
+        self.alone = self._intake.alone
         parts = (self._booking, self._orders, self._attribution, self._assignments)
         self._away = None if archive is None else Away(archive, *parts)
         self.near = Near(self._shelf, self._away, self._orders, self._attribution)
         self._notes = notes = Notes(self._findings)
-        self.rates, self.bases = notes.rates, notes.bases
-        self.break_notes, self.quarantine = notes.break_notes, notes.quarantine
-        self.connections, self.audit = notes.connections, notes.audit
+        self.rates, self.bases, self.break_notes = notes.rates, notes.bases, notes.break_notes
+        self.quarantine, self.connections, self.audit = notes.quarantine, notes.connections, notes.audit
         self._handlers: dict[type, Callable[[Any, Changes], None]] = {
             Fill: self._intake.fill,
             Commission: self._intake.fees.report,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.events import AssignmentLeg, AssignmentMade, Commission, Fill, OrderUpdate
+from engine.core.events import AssignmentLeg, AssignmentMade, Bust, Commission, Fill, OrderUpdate
 from engine.core.instrument import Instrument
 from engine.portfolio_manager import PortfolioManager
 from engine.settings import Settings
@@ -99,8 +99,51 @@ async def test_a_lost_journal_leaves_books_that_the_store_alone_brings_back(sett
     assert differences.empty
 
 
+async def test_what_no_row_tells_of_outlives_the_store_and_then_the_journal(settings):
+    """A fee and a bust without their execution, and an assignment: written again with a lost store, read from it alone."""
+    early = Commission(received_at=START, exec_id="0000aaaa.000000ff.01.01", amount=Decimal("1.5"), currency="USD")
+    void = Bust(received_at=START, account="DU1234567", exec_id="0000aaaa.000000fe.01.01", reason="cancelled")
+    books, _, _, _ = await submit(settings, [*facts(1, 4), assignment(), early, void])
+    shutil.rmtree(Path(settings.data_dir) / "arctic")
+    await submit(settings, [])
+    for file in Path(settings.data_dir).glob("*.sqlite*"):
+        file.unlink()
+    again, _, _, differences = await submit(settings, [])
+    same(again, books)
+    assert differences.empty
+    manager = await PortfolioManager.open(settings)
+    try:
+        assert list(manager.room.ledger.orphan_commissions) == [early.exec_id]
+        assert [entry.assignment_id for entry in manager.room.ledger.assignments()] == ["A-1"]
+        at = {
+            "received_at": START,
+            "account": "DU1234567",
+            "instrument": APPLE,
+            "price": Decimal(9),
+            "strategy": "ALPHA",
+        }
+        await manager.submit(
+            [Fill(**at, exec_id=exec_id, quantity=Decimal(1)) for exec_id in (early.exec_id, void.exec_id)]
+        )
+        fills = manager.fills().set_index("fill_id")
+        assert fills.loc[early.exec_id, "commission"] == 1.5
+        assert fills.loc[void.exec_id, "state"] == "busted"
+        assert manager.room.ledger.orphan_commissions == {}
+    finally:
+        await manager.close()
+
+
 async def test_what_both_losses_leave_includes_an_assignment(settings):
-    made = AssignmentMade(
+    made = assignment()
+    books, _, _, _ = await submit(settings, [*facts(1, 4), made])
+    shutil.rmtree(Path(settings.data_dir) / "arctic")
+    again, _, _, differences = await submit(settings, [])
+    same(again, books)
+    assert differences.empty
+
+
+def assignment():
+    return AssignmentMade(
         received_at=START + timedelta(minutes=5),
         assignment_id="A-1",
         account="DU1234567",
@@ -110,8 +153,3 @@ async def test_what_both_losses_leave_includes_an_assignment(settings):
         reason="found",
         effective_at=START + timedelta(minutes=5),
     )
-    books, _, _, _ = await submit(settings, [*facts(1, 4), made])
-    shutil.rmtree(Path(settings.data_dir) / "arctic")
-    again, _, _, differences = await submit(settings, [])
-    same(again, books)
-    assert differences.empty

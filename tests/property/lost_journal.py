@@ -21,8 +21,12 @@ def store_of(facts, fills, orders):
         for strategy in dict.fromkeys(record.strategy for record in records):
             rows = [record for record in records if record.strategy == strategy]
             store.append(library, strategy, *columns_of(rows), max(record.seq for record in rows))
-    for tag in dict.fromkeys(type(fact) for _, fact in facts if type(fact) in _KEPT_FACTS):
-        kept = [(seq, fact) for seq, fact in facts if type(fact) is tag]
+    ledger, whole = Ledger(), []
+    for seq, fact in facts:
+        alone = ledger.apply(seq, fact).alone
+        whole += [(seq, each) for each in ([fact] if type(fact) in _KEPT_FACTS else alone)]
+    for tag in dict.fromkeys(type(fact) for _, fact in whole):
+        kept = [(seq, fact) for seq, fact in whole if type(fact) is tag]
         store.append("facts", str(tag.__struct_config__.tag), *fact_columns(kept), kept[-1][0])
     return store
 

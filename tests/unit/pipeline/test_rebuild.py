@@ -20,6 +20,9 @@ def assert_the_store_alone_tells_it(desk):
         o.order_key: (o.strategy, o.state, o.is_open, o.filled, o.message) for o in desk.ledger.orders()
     }
 
+    assert ledger.orphan_commissions == desk.ledger.orphan_commissions
+    assert ledger.unbookable == desk.ledger.unbookable
+
 
 def _bare(record):
     return msgspec.structs.replace(
@@ -139,4 +142,33 @@ def test_an_order_whose_strategy_was_inferred_is_still_its_order_f12():
     desk = Desk(patterns={"ALPHA": "A*"})
     desk.order("Submitted", order_ref="A:1")
     assert [o.strategy for o in desk.ledger.orders()] == ["ALPHA"]
+    assert_the_store_alone_tells_it(desk)
+
+
+def test_fees_and_busts_whose_execution_has_not_come_wait_for_it_r2_r7():
+    desk = Desk()
+    desk.fee("a.b.01", "1.25")
+    desk.fee("a.c.02", "0.75", "EUR")
+    desk.bust("a.d.01")
+    desk.fill("a.e.01", 9, 5, strategy="ALPHA")
+    desk.bust("a.e.02")
+    assert_the_store_alone_tells_it(desk)
+    other = Desk()
+    other.ledger = rebuilt(list(enumerate(desk.facts, 1)), desk.fills, desk.orders)
+    for each in (desk, other):
+        each.facts = [None] * 100  # numbers go on above both
+        each.fill("a.b.01", 10, 5, strategy="ALPHA")
+        each.fill("a.c.01", 4, 5, strategy="ALPHA")
+        each.fill("a.c.02", 5, 5, strategy="ALPHA")
+        each.fill("a.d.01", 7, 5, strategy="ALPHA")
+        each.fill("a.e.02", 8, 5, strategy="ALPHA")
+    assert desk.quantity("ALPHA") == 15
+    assert other.figures() == desk.figures()
+    assert other.ledger.orphan_commissions == {}
+
+
+def test_an_execution_that_cannot_be_booked_is_still_shown():
+    desk = Desk()
+    desk.fill("a.b.01", 10, 5, account="")
+    assert len(desk.ledger.unbookable) == 1
     assert_the_store_alone_tells_it(desk)
