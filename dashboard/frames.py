@@ -281,7 +281,7 @@ ORDER_TIMES = ("timestamp",)
 def orders_table(
     frame: pd.DataFrame | None, *, strategy: str = "", account: str = "", limit: int = 200
 ) -> pd.DataFrame:
-    """Open orders first, then the others; both newest first; at most ``limit`` rows."""
+    """Open orders first, then the others; both newest first; at most ``limit`` rows. One last seen long ago says so."""
     source = chosen(frame, strategy=strategy, account=account)
     if source.empty:
         return tidy(None, ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
@@ -290,6 +290,8 @@ def orders_table(
         at = at.fillna(pd.to_datetime(source["recorded_at"], utc=True, errors="coerce"))
     source = source.assign(_closed=source["status"].map(is_dead), _at=at)
     source = source.sort_values(["_closed", "_at"], ascending=[True, False], kind="stable").head(limit)
+    if "stale" in source:
+        source["status"] = source["status"].where(~source["stale"], source["status"] + " (stale)")
     return tidy(with_instrument(keyed(source)), ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
 
 
@@ -299,8 +301,7 @@ def keyed(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     keys = []
     for row in rows_of(frame):
-        perm = int(row.get("perm_id") or 0)
-        account = row.get("account", "")
+        perm, account = int(row.get("perm_id") or 0), row.get("account", "")
         keys.append(f"P{account}:{perm}" if perm else f"O{account}:{row.get('client_id', 0)}:{row.get('order_id', 0)}")
     return frame.assign(order_key=keys)
 

@@ -787,8 +787,9 @@ TABLE: dict[str, Answer] = {
         "reqAllOpenOrders is one-shot",
         (
             "unit/facts/test_remaining_facts.py::test_an_order_known_from_a_list_alone_says_so_and_when_it_was_seen_f52_f60",
+            "unit/facts/test_remaining_facts.py::test_what_only_a_list_told_of_an_order_grows_old_and_another_sight_makes_it_new_f52",
         ),
-        "The time of the last sight is kept and shown; there is no separate mark that a sight has grown old.",
+        "Tables of the present mark it (`stale`, after 15 minutes); sights without news are not stored for the past.",
     ),
     "F53": Answer(
         "reqOpenOrders can be stale",

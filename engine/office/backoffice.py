@@ -16,13 +16,14 @@ from engine.core.snapshot import Confirmed
 from engine.desk.closed import close_columns, close_summaries, latest_closes, read_closes, to_csv, to_html
 from engine.desk.dayclose import broker_at, close_day, day_start
 from engine.desk.flex_import import plan_import
+from engine.desk.statement_rows import read_statement_items, statement_columns
 from engine.errors import BadRequest, Unreadable
 from engine.state.notes import gaps
 from engine.state.valuation import RateTable
 from engine.tables.records import rows_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
     import pandas as pd
@@ -71,8 +72,27 @@ class BackOffice:
         self._closes: list[DayClose] = read_closes(room.store.read("reconciliations", "closes")["statement"])
         self.events: Sequence[StatementItem] = ()
         self.import_notes: list[str] = []
+        told = room.store.read("reconciliations", "statements")
+        stored, unread = read_statement_items(told["kind"], told["extra"])
+        self._stored = set(stored)
+        if unread:
+            self.import_notes.append(f"{unread} stored rows of statements cannot be read")
+        self._learn(stored)
         for file in sorted(self._folder.glob("*.xml")) if self._folder.is_dir() else []:
             self._remember(file)
+        self._store_told()
+
+    def _learn(self, items: Iterable[StatementItem]) -> None:
+        """Take in evidence; what is known already counts once."""
+        self.events = list(dict.fromkeys((*self.events, *items)))
+
+    def _store_told(self) -> None:
+        """Store what is not stored yet: evidence outlives the file, and the folder it lies in."""
+        new = [e for e in self.events if e not in self._stored]
+        if new:
+            columns, index = statement_columns(new, self._now())
+            self._room.frames.add("reconciliations", "statements", columns, index)
+            self._stored.update(new)
 
     def _remember(self, file: Path) -> None:
         try:
@@ -93,7 +113,7 @@ class BackOffice:
                 known_quarantine=frozenset(self._room.ledger.quarantine),
             )
         self._trade_ids.update(plan.trade_ids)
-        self.events = [*self.events, *(e for e in plan.events if e not in self.events)]
+        self._learn(plan.events)
         return plan
 
     async def import_flex(self, content: bytes) -> dict[str, Any]:
@@ -118,6 +138,7 @@ class BackOffice:
                 for c in plan.differences
             ]
         await asyncio.to_thread(self._keep, content)
+        self._store_told()
         return {
             "new": new,
             "differences": len(rows),

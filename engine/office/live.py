@@ -12,7 +12,7 @@ from engine.desk.timetravel import moment_of
 from engine.errors import BadRequest
 from engine.storage.schema import AGGREGATED, empty_frame
 from engine.tables.positions import position_columns, valued_positions
-from engine.tables.records import fills_frame, orders_frame, rows_frame, struct_rows, typed_frame
+from engine.tables.records import SIGHT_LASTS, fills_frame, orders_frame, rows_frame, struct_rows, typed_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -105,13 +105,18 @@ class LiveTables:
         """The latest state of each order."""
         with self._room.lock:
             records = self._room.ledger.orders(strategy, open_only=open_only)
-        return orders_frame(records)
+            old = self._grown_old()
+        return _marked(orders_frame(records), old)
 
     def latest_orders(self) -> pd.DataFrame:
         """The latest state of open orders and of the latest few hundred of each strategy, at the cost of these."""
         with self._room.lock:
             records = self._room.ledger.latest_orders()
-        return orders_frame(records)
+            old = self._grown_old()
+        return _marked(orders_frame(records), old)
+
+    def _grown_old(self) -> frozenset[str]:
+        return self._room.ledger.near.grown_old(self._room.clock.now() - SIGHT_LASTS)
 
     def timeline(self, order_key: str) -> pd.DataFrame:
         """Every transition of one order."""
@@ -131,7 +136,7 @@ class LiveTables:
         """Every revision of the execution that a fill id belongs to, in any account."""
         root = split_exec_id(fill_id)[0]
         with self._room.lock:
-            accounts = {p.account for p in self._room.ledger.positions()}
+            accounts = self._room.ledger.near.accounts
             records = [r for a in sorted(accounts) for r in self._room.ledger.chain(a, root)]
         return fills_frame(records)
 
@@ -176,6 +181,12 @@ class LiveTables:
         with self._room.lock:
             acts = list(self._room.ledger.audit)
         return rows_frame(struct_rows(reversed(acts), *names), names)
+
+
+def _marked(frame: pd.DataFrame, old: frozenset[str]) -> pd.DataFrame:
+    """With the column ``stale``: the last sight of the order is a list's, and too old to go by (F52)."""
+    frame["stale"] = frame["order_key"].isin(old)
+    return frame
 
 
 def _fits(record: FillRecord, account: str | None, text: str) -> bool:

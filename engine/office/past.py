@@ -23,7 +23,7 @@ from engine.storage.unrows import fill_records, order_records, stored_facts
 from engine.tables.breaks import breaks_frame
 from engine.tables.journal import assignments_frame
 from engine.tables.positions import position_columns
-from engine.tables.records import fills_frame, orders_frame, rows_frame
+from engine.tables.records import SIGHT_LASTS, fills_frame, orders_frame, rows_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,12 @@ class Past:
         # Of all strategies, since an order may have been claimed away from one.
         records = [r for name in store.symbols("orders") for r in order_records(store.read("orders", name), name)]
         found = orders_as_of(records, moment, open_only=open_only, fills=self._records(None, moment))
-        return orders_frame([r for r in found if strategy in {None, r.strategy}])
+        frame = orders_frame([r for r in found if strategy in {None, r.strategy}])
+        # By the sight that made the row: later ones without news are not stored.
+        seen = pd.to_datetime(frame["received_at"], utc=True)
+        old = seen < pd.Timestamp(moment_of(moment)) - SIGHT_LASTS
+        frame["stale"] = (frame["source"] == "open") & frame["is_open"] & ~frame["named"] & old
+        return frame
 
     def _run(self, moment: datetime) -> tuple[str, datetime, dict[str, Any]] | None:
         """The last good run by then: its id, when it was shown, and what it noted of itself."""

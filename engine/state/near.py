@@ -79,6 +79,27 @@ class Near:
                 made.append(ComboRecord(order=self._orders.latest(order), done=done, legs=legs))
         return made
 
+    def grown_old(self, before: datetime) -> frozenset[str]:
+        """Keys of open orders that only a list told of, last before a moment (F52).
+
+        IB keeps a client's list of other clients' orders up to date for nobody: such an order may be over by now. One that a
+        strategy's message named is the strategy's to follow.
+        """
+        return frozenset(
+            order.key
+            for order in self._orders.by_key.values()
+            if order.seen.source == "open"
+            and not order.claimed
+            and order.seen.received_at < before
+            and order.state()[1]
+        )
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """Accounts with any execution, those that only have rows of groups included."""
+        held = {key[1] for key in self._shelf.books}
+        return frozenset(held | {execution.fill.account for execution in self._shelf.loose.values()})
+
     @property
     def clients(self) -> frozenset[int]:
         """Client ids with an order that a message named a strategy for."""

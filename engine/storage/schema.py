@@ -183,6 +183,15 @@ CLOSES: Final = _table(
     whole="seq",
     time="timestamp",
 )
+STATEMENTS: Final = _table(
+    "statements",
+    order="kind account con_id qty timestamp seq extra",
+    text="kind account extra",
+    number="qty",
+    whole="con_id seq",
+    time="timestamp",
+)
+"""What imported statements told of positions, one row per event: evidence for the causes of breaks."""
 ASSIGNMENTS: Final = _table(
     "journal",
     order=(
@@ -219,7 +228,7 @@ LIBRARIES: Final[dict[str, Table | dict[str, Table]]] = {
     "orders": ORDERS,
     "positions": POSITIONS,
     "portfolio": {"aggregated": AGGREGATED, "": PORTFOLIO},
-    "reconciliations": {"runs": RUNS, "breaks": BREAKS, "marks": MARKS, "closes": CLOSES},
+    "reconciliations": {"runs": RUNS, "breaks": BREAKS, "marks": MARKS, "closes": CLOSES, "statements": STATEMENTS},
     "assignments": {"journal": ASSIGNMENTS},
     "equity": EQUITY,
     "facts": FACTS,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from engine.core.records import FillRecord, OrderRecord
     from engine.storage.schema import Table
+
+SIGHT_LASTS: Final = timedelta(minutes=15)
+"""How long what a list said of another client's order is gone by (F52)."""
 
 
 def fills_frame(records: Sequence[FillRecord]) -> pd.DataFrame:

@@ -149,6 +149,11 @@ def test_open_orders_come_first_and_then_the_newest():
     assert frames.orders_table(table)["order_key"].tolist() == ["P:3", "P:2", "P:4", "P:1"]
 
 
+def test_an_order_that_was_last_seen_long_ago_says_so_f52():
+    table = pd.DataFrame([order("P:1", "Submitted", 2), order("P:2", "Submitted", 1)]).assign(stale=[True, False])
+    assert frames.orders_table(table)["status"].tolist() == ["Submitted (stale)", "Submitted"]
+
+
 def test_an_order_key_is_made_from_the_perm_id_or_else_from_client_and_order_id():
     table = pd.DataFrame(
         [

@@ -81,6 +81,22 @@ def test_a_trouble_is_told_once_and_its_end_once(make):
     assert (alerts.ended()[0].since, alerts.ended()[0].cleared_at) == (NOW, later(600))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["confirmed_break", "liquidation", "store_trouble", "connection_lost", "quarantine", "fees_missing"],
+)
+def test_each_kind_of_trouble_is_told_once_with_an_all_clear(make, kind):
+    post = Post()
+    alerts = make(post)
+    trouble = {kind: AlertCondition(kind=kind, text="what there is", severity="critical")}
+    told = [m.cleared for second in range(5) for m in alerts.update(later(second), trouble)]
+    assert alerts.wait_idle(WAIT_S)
+    told += [m.cleared for second in range(600, 1_200, 60) for m in alerts.update(later(second), {})]
+    assert told == [False, True]
+    assert alerts.wait_idle(WAIT_S)
+    assert len(post.sent) == 2
+
+
 def test_the_same_trouble_later_is_a_new_one(make):
     alerts = make(None)
     alerts.update(NOW, LOST)

@@ -83,6 +83,27 @@ def test_an_order_known_from_a_list_alone_says_so_and_when_it_was_seen_f52_f60()
     assert desk.ledger.order("PDU1:5").recorded_at == at(3600)
 
 
+def test_what_only_a_list_told_of_an_order_grows_old_and_another_sight_makes_it_new_f52():
+    desk = Desk()
+    desk.order("Submitted", source="open", client_id=9, received_at=at(3600))
+    desk.order("Submitted", perm_id=6, source="live", client_id=9, received_at=at(3600))
+    desk.order("Submitted", perm_id=7, source="open", client_id=3, strategy="ALPHA", received_at=at(3600))
+    desk.order("Filled", perm_id=8, source="open", client_id=9, received_at=at(3600), filled=Decimal(10))
+    near = desk.ledger.near
+    assert near.grown_old(at(3600)) == frozenset()
+    assert near.grown_old(at(3601)) == {"PDU1:5"}, "not what is over, comes by itself, or a strategy follows"
+    desk.order("Submitted", source="open", client_id=9, received_at=at(7200))
+    assert near.grown_old(at(3601)) == frozenset()
+    assert near.grown_old(at(7201)) == {"PDU1:5"}
+
+
+def test_an_account_that_only_has_rows_of_groups_is_known_for_its_chains_f79a():
+    desk = Desk()
+    desk.fill("3.3.3.01", 10, 100, strategy="ALPHA", account="F1234567")
+    assert desk.ledger.positions() == []
+    assert desk.ledger.near.accounts == {"F1234567"}
+
+
 # ------------------------------------------------------------------------------------------------------ F58
 
 
