@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SQUARE, DIFFERENT, FAILED = 0, 1, 2
+_OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LIBRARIES = ("fills", "orders", "positions", "portfolio", "reconciliations", "assignments", "equity")
 
 
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options, Settings.from_env()))
     except (FillbookError, OSError) as error:
-        sys.stderr.write(f"fillbook: {' '.join(str(error).split()) or type(error).__name__}\n")
+        sys.stderr.write(f"fillbook: {_harmless(' '.join(str(error).split())) or type(error).__name__}\n")
         return FAILED
 
 
@@ -80,7 +82,12 @@ def _operator() -> str:
 
 def _show(frame: pd.DataFrame) -> None:
     if len(frame):
-        sys.stdout.write(frame.to_string(index=False) + "\n")
+        sys.stdout.write(_harmless(frame.to_string(index=False)) + "\n")
+
+
+def _harmless(text: str) -> str:
+    """What a terminal would obey instead of showing it, as its escape: texts come from messages."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _reconcile(options: argparse.Namespace, settings: Settings) -> int:
@@ -142,9 +149,9 @@ def _import_flex(options: argparse.Namespace, settings: Settings) -> int:
             result = await manager.import_flex(content, _operator())
         finally:
             await manager.close()
-        sys.stdout.write(f"{result['text']}\n")
+        sys.stdout.write(_harmless(f"{result['text']}\n"))
         for finding in result["findings"]:
-            sys.stdout.write(f"finding: {finding}\n")
+            sys.stdout.write(_harmless(f"finding: {finding}\n"))
         return DIFFERENT if result["differences"] or result["findings"] else SQUARE
 
     return asyncio.run(run())
@@ -183,7 +190,7 @@ def _export(options: argparse.Namespace, settings: Settings) -> int:
                 count += 1
     finally:
         store.close()
-    sys.stdout.write(f"{count} tables written to {options.folder}\n")
+    sys.stdout.write(_harmless(f"{count} tables written to {options.folder}\n"))
     return SQUARE
 
 

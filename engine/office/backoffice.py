@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from engine.ports import Broker, Clock
     from engine.recon.evidence import StatementItem
 
+_LARGEST_ID = 2**31 - 1
 _CLOSE_COLUMNS = (
     "close_id",
     "date",
@@ -225,6 +226,8 @@ class BackOffice:
         if not any(rule.get(name) not in {None, "", 0} for name in ("order_ref", "client_id", "account", "con_id")):
             raise BadRequest("a rule needs at least one thing to match: order reference, client, account or instrument")
         client_id = rule.get("client_id")
+        if any(abs(int(rule.get(name) or 0)) > _LARGEST_ID for name in ("client_id", "con_id")):
+            raise BadRequest("a rule's client and con_id are numbers of IB: nine digits, or ten")
         return RuleSet(
             rule_id=str(rule.get("rule_id") or f"R-{uuid.uuid4().hex[:8]}"),
             strategy=strategy,

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from engine.core.events import AssignmentMade, AssignmentReversed
+from engine.core.events import AssignmentMade, AssignmentReversed, writable
 
 Entry = AssignmentMade | AssignmentReversed
 E = TypeVar("E", AssignmentMade, AssignmentReversed)
@@ -48,7 +48,8 @@ def entry_hash(entry: Entry) -> str:
 
 def seal(entry: E, previous_hash: str) -> E:
     """Link an entry to the one before and give it its own hash."""
-    linked = msgspec.structs.replace(entry, previous_hash=previous_hash, entry_hash="")
+    linked: E = msgspec.structs.replace(entry, previous_hash=previous_hash, entry_hash="")
+    (linked,) = writable([linked])  # type: ignore[assignment] # as the journal will hold it, or the hash would not fit
     return msgspec.structs.replace(linked, entry_hash=entry_hash(linked))
 
 

@@ -19,6 +19,8 @@ R = TypeVar("R")
 
 Number = Decimal | int | float | str
 """A quantity or price; texts and floats are taken by their shortest text, never by their binary value."""
+_MOST = 1_000_000
+"""Most that a fault may be asked for at once."""
 
 
 class FaultError(Exception):
@@ -157,6 +159,6 @@ class Desk:
         raise FaultError("nothing has been executed yet")
 
     def _count(self, count: int) -> int:
-        if count < 1:
-            raise FaultError("count must be 1 or more")
+        if not 1 <= count <= _MOST:
+            raise FaultError(f"count must be 1 to {_MOST}")
         return int(count)

@@ -191,10 +191,10 @@ class SqliteJournal:
         started = time.perf_counter()
         try:
             try:
-                blob = encode_facts(facts)
-            except UnicodeEncodeError:
-                facts = writable(facts)
-                blob = encode_facts(facts)
+                facts, blob = _encoded(facts)
+            except (ValueError, TypeError, OverflowError) as error:
+                self._part(taken, error)
+                return
             if not self._file.check_place():
                 self._write_again()
             self._file.append(GroupRow(first, len(facts), zlib.crc32(blob), blob))
@@ -208,6 +208,15 @@ class SqliteJournal:
         self._commit_ms.append((time.perf_counter() - started) * 1000)
         self._hand_on(list(enumerate(facts, first)))
         settle_all(taken, first - 1)
+
+    def _part(self, taken: list[Receipt], error: Exception) -> None:
+        """Something of a group has no wire form: nobody else's facts are refused with it."""
+        if len(taken) > 1:
+            for receipt in taken:
+                self._commit([receipt])
+            return
+        log.error("journal %s: facts that cannot be written down are refused: %s", self.path, error)
+        taken[0].settle(error=JournalFull(f"the facts cannot be written down ({error}); they are not accepted"))
 
     def _refuse(self, taken: list[Receipt], error: Exception) -> None:
         self._failing = f"{type(error).__name__}: {error}"
@@ -358,6 +367,14 @@ class SqliteJournal:
         self._closed = True
         self._turn_away()
         self._file.close()
+
+
+def _encoded(facts: list[AnyFact]) -> tuple[list[AnyFact], bytes]:
+    try:
+        return facts, encode_facts(facts)
+    except UnicodeEncodeError:
+        facts = writable(facts)
+        return facts, encode_facts(facts)
 
 
 def read_group(row: GroupRow, path: Path) -> Group:

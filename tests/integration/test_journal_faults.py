@@ -97,6 +97,29 @@ def test_a_reader_that_fails_does_not_stop_the_journal(tmp_path, caplog):
     assert "the reader of the journal failed" in caplog.text
 
 
+def test_a_fact_that_has_no_wire_form_is_refused_alone(tmp_path):
+    journal = SqliteJournal(tmp_path / "journal.db")
+    append, entered, free = journal._file.append, threading.Event(), threading.Event()
+
+    def slow(row):
+        entered.set()
+        assert free.wait(300)
+        append(row)
+
+    journal._file.append = slow
+    first = journal.submit([fill(1)])
+    assert entered.wait(60)
+    huge = msgspec.structs.replace(fill(3), perm_id=10**400)
+    receipts = [journal.submit([fact]) for fact in (fill(2), huge, fill(4))]  # one group
+    free.set()
+    assert [r.result(60) for r in (first, receipts[0], receipts[2])] == [1, 2, 3]
+    with pytest.raises(JournalFull, match="cannot be written down"):
+        receipts[1].result(60)
+    assert journal.failing == ""
+    assert [fact for _, fact in journal.read(0, 10)] == [fill(1), fill(2), fill(4)]
+    journal.close()
+
+
 def test_a_disk_that_stands_still_is_told_while_it_is_waited_for(tmp_path):
     journal = SqliteJournal(tmp_path / "journal.db")
     append, entered, free = journal._file.append, threading.Event(), threading.Event()

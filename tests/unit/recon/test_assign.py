@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from recon_parts import AAPL, CALL, DU, MSFT, START, D, execution, loose
 
-from engine.core.events import AssignmentLeg, decode_facts, encode_facts
+from engine.core.events import AssignmentLeg, AssignmentReversed, decode_facts, encode_facts, writable
 from engine.errors import AssignmentRefused
 from engine.recon.assign import Assignable, Request, plan_assignment, plan_legs, plan_moves, plan_reversal
-from engine.recon.chain import verify_chain
+from engine.recon.chain import seal, verify_chain
 from engine.recon.pricing import implied_price
 
 
@@ -272,3 +272,13 @@ def test_the_legs_of_a_cause_are_booked_as_proposed():
     assert legs(entry) == [("ALPHA", 2, 0)]
     with pytest.raises(AssignmentRefused, match="nothing to book"):
         plan_legs(CALL, DU, [], ask({}), now=START, previous_hash="")
+
+
+def test_half_a_character_in_a_reason_is_sealed_as_the_journal_will_hold_it():
+    made = AssignmentReversed(
+        received_at=START, reversal_id="R", assignment_id="A", operator="me", reason="half \ud83d"
+    )
+    sealed = seal(made, "")
+    assert writable([sealed]) == [sealed]
+    assert sealed.reason != made.reason
+    assert verify_chain([sealed]) is None
