@@ -16,6 +16,7 @@ from engine.broker.library import forget_all, load_library, refuse_patched_async
 from engine.broker.link_state import KEPT, LinkKeeper
 from engine.broker.outlet import Outlet
 from engine.broker.positions import PositionMemory, account_problem, snapshots
+from engine.broker.repeats import LastSaid
 from engine.broker.session import Session
 from engine.broker.work import Work
 from engine.core.events import AnyFact, Fill, InstrumentDescribed, OrderUpdate
@@ -78,6 +79,7 @@ class IbBroker:
         self._pause_s = pause_s
         self._portfolio_every_s = portfolio_every_s
         self._outlet = Outlet(sink, self._not_accepted)
+        self._said = LastSaid()
         self._heard_at: datetime | None = None
         self._link = LinkKeeper(settings, clock, on_state, self.emit, lambda: self.heard_at)
         self._memory = PositionMemory()
@@ -238,6 +240,7 @@ class IbBroker:
             emit=self.emit,
             notice=self._noticed,
             lost=self._lost,
+            said=self._said,
         )
         try:
             await self._until_stopped(session.open())

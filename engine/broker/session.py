@@ -15,6 +15,7 @@ from typing import Any, Final
 from engine.broker.account import AccountBook, is_aggregate, is_master
 from engine.broker.instruments import described
 from engine.broker.library import hang_up
+from engine.broker.repeats import LastSaid
 from engine.broker.requests import COMPLETED_ORDERS, CURRENT_TIME, OPEN_ORDERS, POSITIONS, Requests
 from engine.broker.sights import OrderSights
 from engine.broker.taps import Taps, portfolio_key
@@ -25,6 +26,9 @@ from engine.settings import Settings
 
 CLIENT_ID_IN_USE: Final = 326
 _GOODBYE_S: Final = 1.0
+
+_REST: Final = 30.0
+"""Completed orders are asked for again after so many times as long as the last answer took."""
 
 MOST_REQUESTS_PER_S: Final = 24
 """IB hangs up above 50 messages in a second as *it* sees them (F132). Two of our seconds can arrive within one of its."""
@@ -40,6 +44,7 @@ class Session:
         emit: Takes facts.
         notice: Takes IB's errors and notices that ended no request: number, code, text.
         lost: Called at once when the other side ends the connection, with the reason.
+        said: What executions and fees said last, in this connection or one before.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Session:
         emit: Callable[[Sequence[AnyFact]], bool],
         notice: Callable[[int, int, str], None],
         lost: Callable[[str], None] = lambda _: None,
+        said: LastSaid | None = None,
     ) -> None:
         self.epoch = epoch
         self.accounts: tuple[str, ...] = ()
@@ -66,6 +72,7 @@ class Session:
         self._lost = lost
         self._refusal = ""
         self._replaying = asyncio.Lock()
+        self._completed_after = 0.0
         self.ib = library.IB()
         self.ib.RaiseRequestErrors = True
         self.ib.TimezoneTWS = settings.ib_timezone
@@ -83,6 +90,7 @@ class Session:
             heard=self._heard,
             now=clock.now,
             zone=settings.ib_timezone,
+            said=said,
         )
         self.taps.install(self.ib)
 
@@ -152,8 +160,12 @@ class Session:
         self._client.cancelPositions()
         return rows
 
-    async def replay(self) -> tuple[int, str]:
+    async def replay(self, *, whole: bool = True) -> tuple[int, str]:
         """Ask for everything that IB can replay: orders first, then executions; one replay at a time.
+
+        Args:
+            whole: With completed orders in any case; else only when asking for them took little of the time since then. A
+                day may have a hundred thousand, and each takes the client library ten times what an execution does.
 
         Returns:
             Number of executions, and what went wrong with the orders in words (no reason to doubt positions).
@@ -162,7 +174,10 @@ class Session:
             BrokerUnavailable: IB gave no complete answer about executions.
         """
         async with self._replaying:
-            orders = await asyncio.gather(self.open_orders(), self.completed_orders(), return_exceptions=True)
+            asked = [self.open_orders()]
+            if whole or self._clock.monotonic() >= self._completed_after:
+                asked.append(self.completed_orders())
+            orders = await asyncio.gather(*asked, return_exceptions=True)
             odd = []
             for outcome in orders:
                 if isinstance(outcome, BrokerUnavailable):
@@ -177,8 +192,11 @@ class Session:
 
     async def completed_orders(self) -> int:
         """Ask for the day's completed orders; the facts go their own way. Returns how many."""
-        ask = self._client.reqCompletedOrders
-        return len(await self.requests.unnumbered(COMPLETED_ORDERS, lambda: ask(False)))  # noqa: FBT003 - IB's flag
+        ask, began = self._client.reqCompletedOrders, self._clock.monotonic()
+        rows = await self.requests.unnumbered(COMPLETED_ORDERS, lambda: ask(False))  # noqa: FBT003 - IB's flag
+        ended = self._clock.monotonic()
+        self._completed_after = ended + _REST * (ended - began)
+        return len(rows)
 
     async def executions(self) -> int:
         """Ask for the day's executions of all clients; the facts go their own way. Returns how many."""

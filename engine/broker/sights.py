@@ -14,7 +14,7 @@ import msgspec
 
 from engine.broker.orders import order_fact
 from engine.broker.values import decimal_of, parse_time, text_of, whole_of
-from engine.core.events import Fill, OrderSource, OrderUpdate
+from engine.core.events import OrderSource, OrderUpdate
 
 DATA_CODES: Final = frozenset({162, 165, 200, 354, 366, 420, 430, 501, 10089, 10090, 10167, 10168, 10182, 10186, 10187})
 """Errors of data requests. Orders share their sequence of numbers, so these never concern an order (F73)."""
@@ -136,12 +136,12 @@ class OrderSights:
             source="error",
         )
 
-    def executed(self, fill: Fill) -> None:
+    def executed(self, perm_id: int, account: str) -> None:
         """Remember in which account an order trades, for statuses that come without an open order."""
-        if fill.perm_id:
+        if perm_id:
             if len(self._accounts) >= _MOST:
                 self._accounts.clear()
-            self._accounts[fill.perm_id] = fill.account
+            self._accounts[perm_id] = account
 
     def _known(self, perm_id: int, client_id: int, order_id: int) -> OrderUpdate | None:
         if perm_id and perm_id in self._by_perm:

@@ -24,7 +24,7 @@ from engine.broker.shapes import raw_text
 from engine.broker.sights import OrderSights
 from engine.broker.translate import commission_fact, fill_fact, wire_facts
 from engine.broker.values import decimal_of, whole_of
-from engine.core.events import AnyFact, Fill, Quarantined
+from engine.core.events import AnyFact, Quarantined
 from engine.errors import Unreadable
 
 log: Final = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Taps:
         heard: Called for every message.
         now: Our clock, UTC.
         zone: Time zone of times without one.
+        said: What executions and fees said last, from connections before this one.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Taps:
         heard: Callable[[], None],
         now: Callable[[], datetime],
         zone: str = "",
+        said: LastSaid | None = None,
     ) -> None:
         self._requests = requests
         self._accounts = accounts
@@ -71,7 +73,7 @@ class Taps:
         self._heard = heard
         self._now = now
         self._zone = zone
-        self._said = LastSaid()
+        self._said = LastSaid() if said is None else said
         # Message -> reader; a reader says whether the library should see the message too.
         self._readers: dict[str, Callable[[list[str]], bool]] = {
             wire.EXECUTION: self._execution,
@@ -155,7 +157,9 @@ class Taps:
 
     def _execution(self, fields: list[str]) -> bool:
         self._requests.row(wire.request_id(fields, 1), None)  # its number counts, and a day has very many
-        return self._once(wire.execution_key(fields), fields[2:], fields)
+        key = wire.execution_key(fields)
+        self._sights.executed(*wire.traded(fields))
+        return self._once(key, fields[2:], fields)
 
     def _commission(self, fields: list[str]) -> bool:
         return self._once(wire.commission_key(fields), fields, fields)
@@ -166,9 +170,6 @@ class Taps:
         if self._said.says(key, content, now):
             return False
         facts = wire_facts(fields, now, default_zone=self._zone)
-        for fact in facts:
-            if isinstance(fact, Fill):
-                self._sights.executed(fact)
         if self._emit(facts):
             self._said.note(key, content)
         return False

@@ -125,6 +125,15 @@ def execution_key(fields: list[str]) -> tuple[str, ...]:
     return fields[0], fields[16], fields[14]
 
 
+def traded(fields: list[str]) -> tuple[int, str]:
+    """The permId and the account of an execution's order; 0 where the permId is none.
+
+    Raises:
+        Unreadable: The permId is no number.
+    """
+    return whole_of(fields[21]), fields[16]
+
+
 def commission_key(fields: list[str]) -> tuple[str, ...]:
     """What a commission report is known by: message and execution's id.
 

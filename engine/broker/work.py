@@ -121,7 +121,7 @@ class Work:
             BrokerUnavailable: IB gave no complete answer about executions.
         """
         started = self._round
-        executions, self.problem = await self._session.replay()
+        executions, self.problem = await self._session.replay(whole=not self.synchronised)
         self._broker.sweep(self._session)
         if started == self._round:
             self.synchronised = True

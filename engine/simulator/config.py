@@ -45,7 +45,8 @@ class GatewayConfig:
         max_order_value: Orders worth more than this (base currency) are rejected with error 201.
         allow_fractional_stock: Whether shares may be ordered in fractions (IB's API refuses it with 10243).
         handshake_timeout_s: Seconds a connection has from accept to startApi.
-        max_buffer: Bytes that may wait for a slow reader before it is dropped.
+        max_buffer: Bytes that may wait for a slow reader before it is dropped; the replay of a day with 100,000 orders,
+            which is sent in one go, takes a hundred megabytes.
         state: File that keeps everything over a restart; ``None`` keeps nothing.
     """
 
@@ -74,7 +75,7 @@ class GatewayConfig:
     max_order_value: Decimal = Decimal(100_000_000)
     allow_fractional_stock: bool = False
     handshake_timeout_s: float = 10.0
-    max_buffer: int = 64 * 1024 * 1024
+    max_buffer: int = 512 * 1024 * 1024
     state: Path | str | None = None
 
     def __post_init__(self) -> None:

@@ -42,12 +42,13 @@ from engine.state.blocks import Closed, Lines, decode_block, execution_key, key_
 from engine.state.booking import Booking
 from engine.state.books import Holding
 from engine.state.executions import Execution
-from engine.state.order import Order
+from engine.state.order import Order, ended_so
 from engine.state.order_table import first_row
 from engine.state.orders import Orders
 
-_READ: Final = 128
-"""Blocks that are kept as read until the next checkpoint, for repeats and questions in the order of the history."""
+_READ: Final = {Lines: 128, Closed: 8}
+"""Blocks of a kind that are kept as read until the next checkpoint, for repeats and questions in the order of the history:
+lines of many books take turns, orders come one after the other and are large."""
 
 
 class Away:
@@ -67,7 +68,8 @@ class Away:
         self._orders = orders
         self._attribution = attribution
         self._assignments = assignments
-        self._read: OrderedDict[int, tuple[Lines | Closed, dict[str, list[Execution]]]] = OrderedDict()
+        self._read: dict[type, OrderedDict[int, Lines | Closed]] = {kind: OrderedDict() for kind in _READ}
+        self._roots: dict[int, dict[str, list[Execution]]] = {}
         booking.shelf.recall = self.recall
 
     # ------------------------------------------------------------------------------------------------- before a fact
@@ -85,6 +87,8 @@ class Away:
         if isinstance(fact, Commission):
             return self._fee(fact)
         if isinstance(fact, OrderUpdate):
+            if self._final_word_again(fact):
+                return True
             self._order(fact)
         elif isinstance(fact, Bust):
             self._execution(split_exec_id(fact.exec_id)[0], with_order=True)
@@ -116,6 +120,19 @@ class Away:
         self._execution(root, with_order=False)
         return False
 
+    def _final_word_again(self, update: OrderUpdate) -> bool:
+        """IB tells every completed order of the day with a replay: nearly all are away, and ended as it says."""
+        if update.source != "completed" or not update.perm_id or self._orders.find(update) is not None:
+            return False
+        found: list[Order] = []
+        for number in {number for key in order_keys(update) for number in self.archive.find(key)}:
+            block = self._block(number)
+            if isinstance(block, Lines):
+                return False
+            if block is not None:
+                found += [order for order in block.orders if order.seen.perm_id == update.perm_id]
+        return len(found) == 1 and ended_so(found[0], update)
+
     def _assignment(self, fact: AssignmentMade | AssignmentReversed) -> None:
         made = fact if isinstance(fact, AssignmentMade) else self._assignments.made.get(fact.assignment_id)
         if made is None:
@@ -133,7 +150,7 @@ class Away:
     def _execution(self, root: str, *, with_order: bool) -> None:
         for number in self.archive.find(execution_key(root)):
             block = self._block(number)
-            if isinstance(block, Lines) and root in self._read[number][1]:
+            if isinstance(block, Lines) and root in self._roots[number]:
                 self._lower(self._booking.shelf.books[block.key], number)
         if with_order:
             for execution in self._booking.index.all_of(root):
@@ -178,7 +195,9 @@ class Away:
 
     def _forget(self, number: int) -> None:
         self.archive.drop(number)
-        self._read.pop(number, None)
+        self._roots.pop(number, None)
+        for read in self._read.values():
+            read.pop(number, None)
 
     # ------------------------------------------------------------------------------------------------- looking
 
@@ -190,12 +209,14 @@ class Away:
         found: list[Execution] = []
         for number in self.archive.find(execution_key(root)):
             if self._block(number) is not None:
-                found += self._read[number][1].get(root, ())
+                found += self._roots.get(number, {}).get(root, ())
         return found
 
     def forget_read(self) -> None:
         """Give back the memory of blocks that were only read."""
-        self._read.clear()
+        self._roots.clear()
+        for read in self._read.values():
+            read.clear()
 
     def lines(self, book: Holding, since: datetime | None = None) -> Iterator[Execution]:
         """A book's lines that are away, latest first; only down to the block in which a moment lies."""
@@ -224,23 +245,30 @@ class Away:
         return sorted((o for block in blocks if isinstance(block, Closed) for o in block.orders), key=first_row)
 
     def _block(self, number: int, *, keep: bool = True) -> Lines | Closed | None:
-        known = self._read.get(number)
-        if known is not None:
-            self._read.move_to_end(number)
-            return known[0]
+        for read in self._read.values():
+            if number in read:
+                read.move_to_end(number)
+                return read[number]
         blob = self.archive.get(number)
         if blob is None:
             return None
         found = decode_block(blob)
-        by_root: dict[str, list[Execution]] = {}
         for line in found.lines if isinstance(found, Lines) else ():
-            by_root.setdefault(line.root, []).append(line)
             self._share(line)
         if keep:
-            self._read[number] = found, by_root
-            if len(self._read) > _READ:
-                self._read.popitem(last=False)
+            self._keep(number, found)
         return found
+
+    def _keep(self, number: int, block: Lines | Closed) -> None:
+        read = self._read[type(block)]
+        read[number] = block
+        if isinstance(block, Lines):
+            by_root = self._roots[number] = {}
+            for line in block.lines:
+                by_root.setdefault(line.root, []).append(line)
+        if len(read) > _READ[type(block)]:
+            oldest, _ = read.popitem(last=False)
+            self._roots.pop(oldest, None)
 
     def _share(self, line: Execution) -> None:
         """The terms' own instrument in place of an equal one: not one object for each execution."""

@@ -9,6 +9,7 @@ import msgspec
 
 from engine.core.events import Fill, OrderUpdate
 from engine.core.exact import ZERO, quotient, remainder, subtract
+from engine.core.ids import UNASSIGNED
 from engine.core.instrument import BAG_CON_ID
 from engine.core.records import OrderRecord
 from engine.state.order_state import derive, plain
@@ -185,6 +186,40 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
         filled=_most(known.filled, new.filled),
         remaining=known.remaining if new.remaining is None else new.remaining,
         avg_fill_price=known.avg_fill_price if new.avg_fill_price is None else new.avg_fill_price,
+    )
+
+
+def ended_so(order: Order, update: OrderUpdate) -> bool:
+    """True when a completed order's message says nothing of an order that is not known of it.
+
+    Args:
+        order: Any; one that has no row, or may still trade, is never said again.
+        update: From the broker's list of completed orders, which only adds what was unknown and says the final word (F59).
+    """
+    last, seen = order.timeline[-1], order.seen
+    if (
+        last.is_open
+        or order.local
+        or order.strategy == UNASSIGNED
+        or update.strategy
+        or update.message
+        or update.error_code
+    ):
+        return False
+    if update.status not in {"", last.status} or update.account != seen.account:
+        return False
+    told = merged(
+        seen, msgspec.structs.replace(update, quantity=None, filled=None, remaining=None, avg_fill_price=None)
+    )
+    return _lasting(told) == _lasting(seen)
+
+
+def _lasting(seen: OrderUpdate) -> tuple[object, ...]:
+    """What stays of an order that is over, words and moments apart."""
+    return (
+        *asked(seen),
+        *(seen.account, seen.perm_id, seen.order_id, seen.client_id, seen.order_ref, seen.strategy, seen.side),
+        *(seen.instrument, seen.parent_id, seen.oca_group, seen.filled, seen.remaining, seen.avg_fill_price),
     )
 
 

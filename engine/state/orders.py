@@ -18,7 +18,7 @@ from engine.core.exact import add, quotient
 from engine.core.ids import UNASSIGNED
 from engine.core.records import OrderRecord
 from engine.state.changes import Moment
-from engine.state.order import Order, asked, key_of, merged, seen_from
+from engine.state.order import Order, asked, ended_so, key_of, merged, seen_from
 from engine.state.order_state import CANCELLED, REJECTED_CODE, WORKING, accepts, derive
 from engine.state.order_table import OrderTable
 
@@ -55,6 +55,8 @@ class Orders(OrderTable):
         if update.source == "completed":  # only maps a permId to a reference and says the final word (F59)
             update = msgspec.structs.replace(update, quantity=None, filled=None, remaining=None, avg_fill_price=None)
         order = self.find(update)
+        if order is not None and update.source == "completed" and ended_so(order, update):
+            return order, None
         if order is None:
             said = update
             if said.status or said.message or said.error_code or said.local:  # taken in below, as any sight's

@@ -68,7 +68,7 @@ def test_a_status_of_an_order_nobody_announced_takes_the_account_it_traded_in(si
         price=Decimal(1),
         perm_id=6,
     )
-    sights.executed(fill)
+    sights.executed(fill.perm_id, fill.account)
     assert status(sights, "Submitted", perm_id=6, order_id=4, client_id=7).account == "DU2"
 
 

@@ -458,3 +458,34 @@ def test_an_order_is_found_by_a_number_that_it_got_later_r10():
     desk.order("Submitted", perm_id=9, order_id=4, client_id=2)
     desk.order("Cancelled", perm_id=0, order_id=4, client_id=2)
     assert [o.state for o in desk.ledger.orders()] == ["Cancelled"]
+
+
+def test_a_completed_orders_known_word_changes_nothing_and_brings_nothing_back_f59():
+    desk = Desk()
+    about = {"order_id": 3, "client_id": 21, "order_ref": "ALPHA-1", "side": "BUY", "order_type": "MKT", "tif": "DAY"}
+    desk.order("Submitted", strategy="ALPHA", **about)
+    desk.fill("a.01", 10, 5, perm_id=5, order_id=3, client_id=21, strategy="ALPHA")
+    desk.fee("a.01", 1)
+    desk.order("Filled", strategy="ALPHA", filled=Decimal(10), remaining=Decimal(0), **about)
+    before, dump = desk.words(), desk.ledger.order("PDU1:5")
+    away = None if desk.archive is None else desk.archive.numbers("orders")
+    told = {**about, "quantity": None, "source": "completed"}
+    for status in ("Filled", ""):
+        desk.order(status, **told)
+        assert desk.words() == before
+        assert desk.ledger.order("PDU1:5") == dump
+    assert away is None or (away and desk.archive.numbers("orders") == away)
+    desk.order("Filled", **{**told, "order_type": "LMT", "limit_price": Decimal(7)})
+    assert desk.words() == [*before, "Filled"]
+    assert desk.ledger.order("PDU1:5").update.limit_price == 7
+
+
+@pytest.mark.parametrize("news", [{"order_ref": "ALPHA-9"}, {"parent_id": 7}, {"oca_group": "one"}, {"tif": "GTC"}])
+def test_what_a_completed_order_adds_to_one_that_is_over_is_kept_f59(news):
+    desk = Desk()
+    desk.order("Submitted", strategy="ALPHA", order_id=3, client_id=21)
+    desk.order("Cancelled", strategy="ALPHA", order_id=3, client_id=21)
+    desk.order("Cancelled", order_id=3, client_id=21, quantity=None, source="completed", **news)
+    desk.order("Cancelled", order_id=3, client_id=21, quantity=None, limit_price=Decimal(9), source="completed")
+    update = desk.ledger.order("PDU1:5").update
+    assert {name: getattr(update, name) for name in news} == news
