@@ -9,10 +9,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "desk"))
 
+import pytest
 from desk_parts import AAPL, DU, HandBroker
 
 from engine.clock import SystemClock
 from engine.core.events import Fill
+from engine.errors import BadRequest
 from engine.pipeline.room import BookRoom
 from engine.portfolio_manager import PortfolioManager
 from engine.settings import Settings
@@ -45,6 +47,10 @@ def test_a_rule_is_tried_on_record_and_acts_after_every_reconciliation(tmp_path)
         await trade(1, "BETA")
         await trade(2, None)
         await pm.set_rule(operator="ann", rule_id="R1", strategy="ALPHA", client_id=77, reason="ann's own client")
+        with pytest.raises(BadRequest, match="nine digits"):
+            await pm.set_rule(
+                operator="ann", rule_id="R2", strategy="ALPHA", client_id=10**400, reason="typed at random"
+            )
         tried = pm.audit().set_index("act").loc["rule tried"]
         assert tried["user"] == "ann"
         assert "2 executions" in tried["detail"]

@@ -430,3 +430,9 @@ async def test_faults_run_by_name_with_texts_and_on_schedule(gateway):
     for script in ("manual_trade@soon", "manual_trade:symbol", "_after@1", "split:new=x"):
         with pytest.raises(FaultError):
             gateway.faults.schedule(script)
+
+
+def test_a_count_that_no_list_can_have_is_refused_by_name(gateway):
+    for fault in ("sentinel_commission", "late_commission"):
+        with pytest.raises(FaultError, match="count must be"):
+            gateway.faults.run(fault, count=10**400)
