@@ -94,6 +94,7 @@ def refuse(act, operator, detail=""):
 ACTS = {
     "reconcile_positions": {"operator": "bob"},
     "assign_residual": {"account": "DU1", "con_id": 1, "split": {"A": 1}, "operator": "bob", "reason": "r"},
+    "close_expired": {"account": "DU1", "con_id": 1, "operator": "bob", "reason": "r"},
     "reverse_assignment": {"assignment_id": "a", "operator": "bob", "reason": "r"},
     "note_break": {"break_id": "b", "owner": "o", "note": "n", "operator": "bob"},
     "set_rule": {"operator": "bob", "pattern": "*"},
