@@ -81,14 +81,10 @@ class Batch(msgspec.Struct):
         return not self.rows and not self.dirty
 
     def merge(self, later: Batch) -> None:
-        """Add a later batch behind this one; what a symbol has already, from a refill out of memory, is left out."""
+        """Add a later batch behind this one."""
         self.seq = max(self.seq, later.seq)
         for symbol, rows in later.rows.items():
-            known = self.rows.setdefault(symbol, [])
-            if known and rows and number_of(rows[0]) <= (last := number_of(known[-1])):
-                known += [row for row in rows if number_of(row) > last]
-            else:
-                known += rows
+            self.rows.setdefault(symbol, []).extend(rows)
         self.dirty |= later.dirty
 
     def leave_out(self, other: Batch) -> None:
