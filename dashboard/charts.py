@@ -100,7 +100,10 @@ def total_curve(curves: Curves, equity: pd.DataFrame) -> tuple[list[datetime], l
     lines = {name: pd.Series(values, index=pd.DatetimeIndex(times)) for name, (times, values) in curves.items()}
     lines = {name: line[~line.index.duplicated(keep="last")] for name, line in lines.items()}
     together = pd.concat(lines, axis=1).sort_index().ffill()
-    for name in lines:
+    for name in began:
+        if name not in together:
+            together[name] = float("nan")  # it was never known
+    for name in together.columns:
         if name in began:
             together.loc[together.index < began[name], name] = 0.0
     summed = together.dropna().sum(axis=1)

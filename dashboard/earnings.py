@@ -40,7 +40,8 @@ def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> Curves:
         place = numbered.pivot_table(index="timestamp", columns="part", values="place", aggfunc="last").ffill()
         worth = np.where(place.isna(), 0.0, totals[place.fillna(0).to_numpy(dtype=int)]).sum(axis=1)
         known = ~np.isnan(worth)
-        curves[str(name)] = (list(place.index[known].to_pydatetime()), worth[known].tolist())
+        if known.any():  # a strategy of which no moment is known has no curve
+            curves[str(name)] = (list(place.index[known].to_pydatetime()), worth[known].tolist())
     return curves
 
 

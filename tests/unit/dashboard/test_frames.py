@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dashboard import earnings, frames, order_bars
+from dashboard.charts import total_curve
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -128,6 +129,16 @@ def test_equity_leaves_out_a_moment_of_which_a_part_is_unknown():
         (3, "ALPHA", "DU2", "USD", 2.0, 0.0, math.nan),
     )
     assert earnings.equity_curves(equity) == {"ALPHA": ([NOON + timedelta(minutes=2)], [3.25])}
+
+
+def test_a_strategy_that_was_never_known_has_no_curve_and_leaves_the_total_unknown():
+    equity = equity_rows(
+        (0, "ALPHA", "DU1", "USD", 1.0, 1.0, 0.5),
+        (0, "BETA", "DU1", "USD", 1.0, math.nan, 0.5),
+    )
+    curves = earnings.equity_curves(equity)
+    assert curves == {"ALPHA": ([NOON], [1.5])}
+    assert total_curve(curves, equity) is None
 
 
 def order(key, status, minute, **more):
