@@ -104,7 +104,11 @@ class Engine:
         self.room = await asyncio.to_thread(BookRoom, self.settings, self.clock)
         if self.settings.has_ib:
             self._broker = IbBroker(
-                self.settings, sink=self.room.intake.put, clock=self.clock, on_state=lambda _: self._bump()
+                self.settings,
+                sink=self.room.intake.put,
+                clock=self.clock,
+                on_state=lambda _: self._bump(),
+                pressed=self.room.pressed,
             )
             self._broker.resume(heard_until(self.room.ledger.connections, self.room.ledger.at))
             self.portfolio_manager = PortfolioManager(self.settings, self.room, self._broker, self.clock)

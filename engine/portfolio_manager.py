@@ -102,7 +102,7 @@ class PortfolioManager(ExpiryActs):
             return cls(settings, room, clock=clock)
         from engine.broker.client import IbBroker  # no client library is needed where no IB is
 
-        broker = IbBroker(settings, sink=room.intake.put, clock=clock)
+        broker = IbBroker(settings, sink=room.intake.put, clock=clock, pressed=room.pressed)
         manager = cls(settings, room, broker, clock)
         manager._task = asyncio.create_task(broker.run(), name="broker")
         settled = asyncio.create_task(broker.settled.wait())

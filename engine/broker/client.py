@@ -46,6 +46,7 @@ class IbBroker:
     Args:
         sink: Takes facts in order; what it returns may be a future, whose failure makes a replay repeat them.
         on_state: Called on the loop with each new state.
+        pressed: True while facts wait in memory to be booked: IB's socket is not read meanwhile.
         sleep: Waits; tests bring their own.
         backoff: Pauses between attempts to connect.
         pause_s: Pause before a suspicious answer is asked for again.
@@ -64,6 +65,7 @@ class IbBroker:
         sink: Callable[[Sequence[AnyFact]], object],
         clock: Clock,
         on_state: Callable[[BrokerState], None] = lambda _: None,
+        pressed: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         backoff: Backoff | None = None,
         pause_s: float = 0.5,
@@ -74,6 +76,7 @@ class IbBroker:
         self.notices: deque[Notice] = deque(maxlen=200)
         self.settled = asyncio.Event()
         self._clock = clock
+        self._pressed = pressed
         self._sleep = sleep
         self._backoff = backoff or Backoff()
         self._pause_s = pause_s
@@ -240,6 +243,7 @@ class IbBroker:
             emit=self.emit,
             notice=self._noticed,
             lost=self._lost,
+            pressed=self._pressed,
             said=self._said,
         )
         try:

@@ -27,10 +27,11 @@ UNREADABLE_REQUEST: Final = frozenset({320, 321, 322})
 
 
 class _Pending:
-    __slots__ = ("answer", "rows", "what")
+    __slots__ = ("answer", "deadline", "rows", "what")
 
     def __init__(self, what: str) -> None:
         self.what = what
+        self.deadline: asyncio.Timeout | None = None
         self.rows: list[Any] = []
         self.answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
@@ -94,7 +95,7 @@ class Requests:
         pending = self._pending[key] = _Pending(what)
         try:
             send()
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s) as pending.deadline:
                 return await pending.answer
         except TimeoutError:
             raise BrokerUnavailable(f"{what}: no complete answer within {self._timeout_s:g} s") from None
@@ -118,6 +119,13 @@ class Requests:
         pending = self._pending.get(key)
         if pending is not None and not pending.answer.done():
             pending.answer.set_result(pending.rows)
+
+    def postpone(self, seconds: float) -> None:
+        """Give every open request so many seconds more: nothing was read for as long, by us."""
+        for pending in self._pending.values():
+            deadline = pending.deadline
+            if deadline is not None and not deadline.expired() and (when := deadline.when()) is not None:
+                deadline.reschedule(when + seconds)
 
     def fail(self, key: int | str, reason: str) -> bool:
         """End an open request as failed; False when it is not open."""

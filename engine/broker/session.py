@@ -19,6 +19,7 @@ from engine.broker.repeats import LastSaid
 from engine.broker.requests import COMPLETED_ORDERS, CURRENT_TIME, OPEN_ORDERS, POSITIONS, Requests
 from engine.broker.sights import OrderSights
 from engine.broker.taps import Taps, portfolio_key
+from engine.broker.throttle import Throttle
 from engine.core.events import AnyFact, InstrumentDescribed
 from engine.errors import BrokerUnavailable, ClientIdInUse
 from engine.ports import Clock
@@ -44,6 +45,7 @@ class Session:
         emit: Takes facts.
         notice: Takes IB's errors and notices that ended no request: number, code, text.
         lost: Called at once when the other side ends the connection, with the reason.
+        pressed: True while facts wait to be booked, and IB's socket should not be read.
         said: What executions and fees said last, in this connection or one before.
     """
 
@@ -58,6 +60,7 @@ class Session:
         emit: Callable[[Sequence[AnyFact]], bool],
         notice: Callable[[int, int, str], None],
         lost: Callable[[str], None] = lambda _: None,
+        pressed: Callable[[], bool] = lambda: False,
         said: LastSaid | None = None,
     ) -> None:
         self.epoch = epoch
@@ -68,6 +71,7 @@ class Session:
         self._library = library
         self._settings = settings
         self._clock = clock
+        self._emit = emit
         self._notice = notice
         self._lost = lost
         self._refusal = ""
@@ -80,12 +84,14 @@ class Session:
         self._client = self.ib.client
         self._client.MaxRequests = MOST_REQUESTS_PER_S
         self.requests = Requests(self._client.getReqId, settings.ib_timeout_s)
+        connection = self._client.conn
+        self.throttle = Throttle(pressed, lambda: connection.transport, self.requests.postpone)
         self._sights = OrderSights(settings.ib_client_id, settings.ib_timezone)
         self.taps = Taps(
             requests=self.requests,
             accounts=accounts,
             sights=self._sights,
-            emit=emit,
+            emit=self._hand_on,
             notice=self._noticed,
             heard=self._heard,
             now=clock.now,
@@ -232,6 +238,11 @@ class Session:
     def silence_s(self) -> float:
         """Seconds since the last message."""
         return self._clock.monotonic() - self.heard_at
+
+    def _hand_on(self, facts: Sequence[AnyFact]) -> bool:
+        taken = self._emit(facts)
+        self.throttle.passed(len(facts))
+        return taken
 
     def _heard(self) -> None:
         self.heard_at = self._clock.monotonic()

@@ -74,6 +74,9 @@ class Taps:
         self._now = now
         self._zone = zone
         self._said = LastSaid() if said is None else said
+        # Of this connection only: a new one must hear of orders again, for the statuses that follow.
+        self._completed = LastSaid()
+        self._words = (0, 0)
         # Message -> reader; a reader says whether the library should see the message too.
         self._readers: dict[str, Callable[[list[str]], bool]] = {
             wire.EXECUTION: self._execution,
@@ -82,6 +85,7 @@ class Taps:
             wire.ERROR: self._error,
             wire.POSITION: self._position,
             wire.PORTFOLIO: self._portfolio,
+            wire.COMPLETED_ORDER: self._completed_words,
             wire.ACCOUNT_VALUE: self._account_value,
             wire.ACCOUNT_MULTI: self._account_multi,
             wire.POSITIONS_END: lambda _: self._end(POSITIONS),
@@ -226,10 +230,19 @@ class Taps:
             self._requests.row(OPEN_ORDERS, sight.perm_id)
             self._emit([sight])
 
+    def _completed_words(self, fields: list[str]) -> bool:
+        """Read a completed order, unless it says word for word what it said: then it is only counted."""
+        self._words = hash(tuple(fields)), hash((COMPLETED_ORDERS, *fields))
+        if not self._completed.says(*self._words, self._now()):
+            return True
+        self._requests.row(COMPLETED_ORDERS, None)  # its number counts
+        return False
+
     def _completed_order(self, contract: Any, order: Any, state: Any) -> None:
         sight = self._sights.completed(contract, order, state, received_at=self._now())
-        self._requests.row(COMPLETED_ORDERS, sight.perm_id)
-        self._emit([sight])
+        self._requests.row(COMPLETED_ORDERS, None)
+        if self._emit([sight]):
+            self._completed.note(*self._words)
 
     def _guarded(self, handler: Callable[[list[str]], None]) -> Callable[[list[str]], None]:
         """Wrap a decoding of the library so that what it cannot decode is kept (F9)."""

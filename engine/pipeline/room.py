@@ -26,7 +26,7 @@ from engine.pipeline.writer import StoreWriter
 from engine.storage import open_store
 from engine.storage.history import History
 from engine.storage.housekeeping import Housekeeper
-from engine.storage.journal import SqliteJournal
+from engine.storage.journal import GROUP_LIMIT, SqliteJournal
 from engine.storage.lock import StoreOwner, WriterLock
 from engine.storage.rows import (
     assignment_columns,
@@ -99,6 +99,15 @@ class BookRoom:
     def ledger(self) -> Ledger:
         """The books; hold ``lock`` while reading."""
         return self.keeper.ledger
+
+    def pressed(self) -> bool:
+        """True while more facts wait in memory than a commit or two take, and whoever can should bring no more.
+
+        It ends by itself: not for books that pause (their facts wait on disk), nor for a thread that has failed.
+        """
+        if self.journal.failure is not None or self.keeper.failure is not None:
+            return False
+        return self.journal.waiting > GROUP_LIMIT or (not self.keeper.paused and self.keeper.backlog > GROUP_LIMIT)
 
     @property
     def lock(self) -> threading.RLock:

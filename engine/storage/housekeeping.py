@@ -5,6 +5,10 @@ takes four times as long and a read two hundred times. So old versions are prune
 that), and symbols of many small segments are compacted here, a symbol at a time, by the writer's own thread between two
 batches and within a slice of time. Intake does not notice: the journal has a thread of its own.
 
+A busy symbol is compacted after so many appends and not only when a round is due. What a compaction takes depends on how
+many segments it reads, not on their rows: measured with 40 columns, 4000 segments of five rows cost 730 MiB and 0.6 s,
+400 of them 10 MiB and 0.05 s, and all appends together a third of the time.
+
 At the end of each UTC day ArcticDB takes a snapshot ``eod-YYYY-MM-DD`` of every library, after compaction, so that the
 versions it holds on to are small. Snapshots beyond the retention are deleted.
 """
@@ -14,8 +18,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from engine.errors import StoreUnavailable
@@ -52,9 +58,10 @@ class Housekeeper:
     Args:
         store: Open for writing.
         clock: Says when a round is due and when a day has ended.
-        every_s: Seconds between rounds; 0 switches compaction off.
+        every_s: Seconds between rounds over symbols that are not busy; 0 switches compaction off.
         keep_snapshots_days: Days that end-of-day snapshots are kept; 0 makes none (those that exist are deleted).
         slice_s: Seconds of one call, give or take one symbol.
+        busy_appends: Appends after which a symbol is compacted whatever the time.
 
     Attributes:
         compacted: Symbols compacted since the start.
@@ -69,12 +76,14 @@ class Housekeeper:
         every_s: float = 900.0,
         keep_snapshots_days: int = 400,
         slice_s: float = 0.25,
+        busy_appends: int = 400,
     ) -> None:
         self._store = store
         self._clock = clock
         self._every_s = every_s
         self._keep_days = keep_snapshots_days
         self._slice_s = slice_s
+        self._busy_appends = busy_appends
         self._due_at = clock.monotonic() + every_s
         self._day = clock.now().date()
         self._work: deque[tuple[str, str, int]] = deque()
@@ -107,6 +116,10 @@ class Housekeeper:
             self._gather(_FEW_SEGMENTS)
         elif self._every_s and self._clock.monotonic() >= self._due_at:
             self._gather(_MANY_SEGMENTS)
+        elif self._every_s:
+            for library, symbol in [s for s, appends in self._store.touched.items() if appends >= self._busy_appends]:
+                del self._store.touched[library, symbol]
+                self._work.append((library, symbol, _MANY_SEGMENTS))
 
     def _gather(self, least: int) -> None:
         self._due_at = self._clock.monotonic() + self._every_s
@@ -130,7 +143,7 @@ class Housekeeper:
         if not plan.will_do_work or plan.num_row_slices_before < least:
             return
         about = handle.guarded(f"look at {library}/{symbol} in", lambda: target.get_description(encoded))
-        needed = int(about.row_count) * len(about.columns) * _CELL_BYTES
+        needed = _rows_to_write(plan.row_slices_before, plan.row_slices_after) * len(about.columns) * _CELL_BYTES
         try:
             handle.check_room(library, needed)
         except StoreUnavailable as error:
@@ -181,6 +194,12 @@ class Housekeeper:
             StoreUnavailable: The store cannot be read.
         """
         return library_sizes(self._store)
+
+
+def _rows_to_write(before: Sequence[int], after: Sequence[int]) -> int:
+    """Rows of the segments that a compaction writes; both are the segments' edges, first row to last."""
+    kept = set(pairwise(before))
+    return sum(end - start for start, end in pairwise(after) if (start, end) not in kept)
 
 
 def library_sizes(store: ArcticStore) -> list[LibrarySize]:

@@ -251,6 +251,11 @@ class SqliteJournal:
     # ------------------------------------------------------------------------------------------------- reading
 
     @property
+    def waiting(self) -> int:
+        """Submissions that no commit has taken yet."""
+        return self._queue.qsize()
+
+    @property
     def head(self) -> int:
         """Sequence of the last fact on disk, 0 for none ever."""
         return self._next - 1
@@ -346,7 +351,7 @@ class SqliteJournal:
 
         return JournalStats(
             head=self.head,
-            waiting=self._queue.qsize(),
+            waiting=self.waiting,
             commits=self._commits,
             commit_p50_ms=at(0.5),
             commit_p95_ms=at(0.95),

@@ -30,7 +30,7 @@ class SystemClock:
 class Link:
     """The broker under test, with all it said."""
 
-    def __init__(self, port: int, **settings: Any) -> None:
+    def __init__(self, port: int, *, pressed: Callable[[], bool] = lambda: False, **settings: Any) -> None:
         self.facts: list[AnyFact] = []
         self.states: list[str] = []
         chosen = {"ib_host": "127.0.0.1", "ib_port": port, "ib_client": CLIENT, "ib_timeout_s": 30.0} | settings
@@ -39,6 +39,7 @@ class Link:
             sink=self.facts.extend,
             clock=SystemClock(),
             on_state=lambda state: self.states.append(state.state),
+            pressed=pressed,
             backoff=Backoff(first_s=0.05, most_s=0.5),
             pause_s=0.05,
             portfolio_every_s=0.2,

@@ -1,5 +1,6 @@
 """Everything that IB tells becomes a fact, once, whatever the client library makes of it."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -297,3 +298,42 @@ async def test_facts_keep_the_order_of_arrival_also_within_one_packet_f32(host):
         at_once()
         await until(lambda: len(link.of(Fill)) == 20)
         assert [int(fill.quantity) for fill in link.of(Fill)] == list(range(1, 21))
+
+
+async def test_a_completed_order_that_says_what_it_said_is_only_counted(host, monkeypatch):
+    for _ in range(20):
+        await desk(host, "other_client_fill", symbol="MSFT", quantity=5, client_id=97, order_ref="DELTA")
+    async with linked(host.port) as link:
+        assert len(link.of(OrderUpdate, source="completed")) == 20
+        session = link.broker._session
+        read = []
+        library = session.ib.client.decoder.handlers[101]
+        monkeypatch.setitem(
+            session.ib.client.decoder.handlers, 101, lambda fields: (read.append(fields), library(fields))
+        )
+        assert await session.completed_orders() == 20
+        assert read == []
+        await desk(host, "other_client_fill", symbol="MSFT", quantity=5, client_id=97, order_ref="DELTA")
+        assert await session.completed_orders() == 21
+        assert len(read) == 1
+        assert len(link.of(OrderUpdate, source="completed")) == 21
+
+
+async def test_a_replay_waits_in_the_socket_while_facts_pile_up_and_comes_whole():
+    """The day of a busy account must not stand in memory at once; while nothing is read, no answer counts as late."""
+    with gateway(accounts=("DU1",)) as host:
+        for _ in range(150):
+            await desk(host, "other_client_fill", symbol="MSFT", quantity=5, client_id=97, order_ref="DELTA")
+        piled_up = [True]
+        async with linked(host.port, wait=False, pressed=lambda: bool(piled_up), ib_timeout_s=0.5) as link:
+            rests = await until(lambda: link.broker._session is not None and link.broker._session.throttle.rests)
+            assert rests == 1
+            waiting = len(link.facts)
+            await asyncio.sleep(1.0)  # twice as long as an answer may take
+            assert len(link.facts) == waiting < 300
+            assert link.broker._session.throttle.rests == 1
+            piled_up.clear()
+            await link.connected()
+            assert await link.broker.refresh_executions() == 150
+        assert len(link.of(Fill)) == 150
+        assert len(link.of(OrderUpdate, source="completed")) == 150

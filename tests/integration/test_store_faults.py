@@ -437,6 +437,48 @@ def test_compaction_keeps_every_row_and_the_progress(tmp_path):
     store.close()
 
 
+def test_a_busy_symbol_is_compacted_before_a_round_is_due(tmp_path):
+    """What a compaction takes grows with the segments, so a busy day must not wait for the clock."""
+    store = open_store(f"lmdb://{tmp_path}/db", map_gb=0.1)
+    house = Housekeeper(store, FakeClock(), every_s=900, busy_appends=120)
+    segments = []
+    for n in range(1, 251):
+        put(store, n)
+        house()
+        if n % 10 == 0:
+            plan = store.handle.library("fills").compact_data_explain_plan("ALPHA")
+            segments.append(plan.num_row_slices_before)
+    assert house.compacted == 2
+    assert 100 < max(segments) <= 120
+    assert segments[-1] <= 12
+    assert stored(store) == list(range(1, 251))
+    store.close()
+
+
+def test_what_is_compact_already_is_not_written_again(tmp_path, monkeypatch):
+    store = open_store(f"lmdb://{tmp_path}/db", map_gb=0.5)
+    clock = FakeClock()
+    house = Housekeeper(store, clock, every_s=60)
+    put(store, *range(1, 30_001))
+    for n in range(30_001, 30_111):
+        put(store, n)
+    asked = []
+    there_is_room = Handle.check_room
+
+    def noting(self, library, needed):
+        asked.append(needed)
+        return there_is_room(self, library, needed)
+
+    clock.advance(61)
+    monkeypatch.setattr(Handle, "check_room", noting)
+    house()
+    assert house.compacted == 1
+    cells = 30_110 * len(store.read("fills", "ALPHA", since=clock.now()).columns)
+    assert 0 < max(asked) < cells * 16 / 2
+    assert stored(store) == list(range(1, 30_111))
+    store.close()
+
+
 def test_a_snapshot_is_taken_when_the_day_has_ended_and_expires(tmp_path):
     store = open_store(f"lmdb://{tmp_path}/db", map_gb=0.1)
     clock = FakeClock(datetime(2026, 3, 2, 23, 59, tzinfo=UTC))

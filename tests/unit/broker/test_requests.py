@@ -39,6 +39,20 @@ async def test_no_end_marker_is_no_answer_r3_r26():
         await requests.unnumbered(POSITIONS, lambda: requests.row(POSITIONS, "half"))
 
 
+async def test_time_in_which_we_did_not_read_does_not_count_against_an_answer():
+    requests = Requests(numbers(), 0.2)
+    loop = asyncio.get_running_loop()
+    asking = asyncio.create_task(requests.unnumbered(POSITIONS, lambda: None))
+    await started(requests, POSITIONS)
+    began = loop.time()
+    requests.postpone(0.3)
+    requests.postpone(0.3)
+    with pytest.raises(BrokerUnavailable, match="no complete answer within"):
+        await asking
+    assert loop.time() - began >= 0.6
+    requests.postpone(1.0)  # nothing is open any more
+
+
 async def test_an_error_fails_its_request_instead_of_ending_it_empty_f125_r34():
     requests = Requests(numbers(), LONG)
     asking = asyncio.create_task(requests.numbered("executions", lambda _: None))
