@@ -4,7 +4,7 @@ The recount (``state.fold``) shares no arithmetic with the ledger's own path. Co
 cost, realized P&L, fees and cash per currency, counts): exactly with the running engine's books; to the last digit that a
 float64 carries with the stored positions, and with the latest reconciled table where nothing was booked since. The stored
 fills must also agree with themselves: what they realized adds up to the book's, what counts is what was reported. A planted
-cent shows.
+cent shows. What was signed is checked as well (see ``signed``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import PERCENT_OF_PAR
+from engine.office.signed import Evidence, Signed, signed_differences
 from engine.state.fold import current, fold
 from engine.storage.unrows import fill_records
 from engine.tables.records import rows_frame
@@ -59,29 +60,37 @@ class Verifier:
         room = self._room
         with room.lock:
             copied = {(r.strategy, r.account, r.instrument_key): r for r in room.ledger.positions()}
+            made, back = room.ledger.assignments(), room.ledger.reversed_ids.values()
+            signed = Signed(entries=(*made, *back), head=room.ledger.assignment_head)
             seq = room.keeper.seq
         room.writer.wait_stored(seq, _STORED_WITHIN_S)
-        records = copied if running else None
-        return rows_frame(differences(room.store, records, up_to=seq if running else None), COLUMNS)
+        if not running:
+            return rows_frame(differences(room.store), COLUMNS)
+        return rows_frame(differences(room.store, copied, signed, up_to=seq), COLUMNS)
 
 
 def differences(
-    store: Store, running: dict[Key, PositionRecord] | None = None, up_to: int | None = None
+    store: Store,
+    running: dict[Key, PositionRecord] | None = None,
+    signed: Signed | None = None,
+    up_to: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Recompute and compare.
 
     Args:
         store: The stored books.
-        running: The books in memory, ``None`` to leave them out.
+        running: The books in memory, ``None`` to leave them out; ``signed``: the entries that they hold.
         up_to: Leave out rows of facts above this sequence (those that came after ``running`` was copied).
     """
     recomputed: dict[Key, PositionRecord] = {}
     last_seq: dict[Key, int] = {}
+    evidence = Evidence(store, up_to)
     for strategy in store.symbols("fills"):
         frame = store.read("fills", strategy)
         newest = frame.groupby(["account", "con_id"], sort=False)["seq"].max().reset_index()
         for account, con_id, seq in zip(newest["account"], newest["con_id"], newest["seq"], strict=True):
             last_seq[strategy, account, int(con_id)] = int(seq)
+        evidence.look(frame)
         if up_to is not None:
             frame = frame[frame["seq"] <= up_to]
         # Of several rows of one revision the last one counts: the others need not be read as records.
@@ -103,6 +112,7 @@ def differences(
         shown = ((k, _of_row(row, mine.get(k))) for k, row in stored if k in fresh or k not in mine)
         yield from _against("stored positions", fresh, shown, _AS_FLOATS)
     yield from _against_reconciled(store, recomputed, last_seq)
+    yield from signed_differences(store, evidence, signed, up_to=up_to)
 
 
 def _within(records: Iterable[FillRecord], recomputed: Mapping[Key, PositionRecord]) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ import msgspec
 from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed, Bust, Commission, InstrumentDescribed
 from engine.core.ids import split_exec_id
 from engine.pipeline.outbox import Batch
+from engine.recon.chain import in_order
 from engine.state.intake import Homes
 from engine.state.ledger import Ledger
 from engine.storage.unrows import fill_records, order_records, stored_facts
@@ -238,8 +239,7 @@ def refill(ledger: Ledger, lost: Mapping[Symbol, int]) -> Batch:
 
 def _journal(ledger: Ledger) -> list[AssignmentMade | AssignmentReversed]:
     """Assignments and their reversals, in the order of their making."""
-    entries: list[AssignmentMade | AssignmentReversed] = [*ledger.assignments(), *ledger.reversed_ids.values()]
-    return sorted(entries, key=lambda entry: entry.received_at)
+    return in_order([*ledger.assignments(), *ledger.reversed_ids.values()])
 
 
 def _kept(ledger: Ledger) -> list[AnyFact]:

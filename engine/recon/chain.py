@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -63,20 +63,48 @@ def verify_chain(entries: Iterable[Entry], head: str | None = None) -> ChainFaul
     Returns:
         The first fault, or ``None`` when the chain holds.
     """
+    return next(chain_faults(entries, head), None)
+
+
+def chain_faults(entries: Iterable[Entry], head: str | None = None) -> Iterator[ChainFault]:
+    """Every fault of a journal, in order; see :func:`verify_chain`."""
     previous = ""
     position = -1
     name = ""
     for position, entry in enumerate(entries):
-        name = entry.assignment_id if isinstance(entry, AssignmentMade) else entry.reversal_id
+        name = name_of(entry)
         if entry.previous_hash != previous:
-            return ChainFault(
+            yield ChainFault(
                 position=position,
                 entry_id=name,
                 text="does not follow the entry before it: one was removed, inserted or moved",
             )
         if entry.entry_hash != entry_hash(entry):
-            return ChainFault(position=position, entry_id=name, text="its content is not what was signed")
+            yield ChainFault(position=position, entry_id=name, text="its content is not what was signed")
         previous = entry.entry_hash
     if head is not None and head != previous:
-        return ChainFault(position=position + 1, entry_id=name, text="entries at the end are missing")
-    return None
+        yield ChainFault(position=position + 1, entry_id=name, text="entries at the end are missing")
+
+
+def name_of(entry: Entry) -> str:
+    """The entry's own id: of an assignment, or of its reversal."""
+    return entry.assignment_id if isinstance(entry, AssignmentMade) else entry.reversal_id
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries as their links say that they were made; those that no link leads to follow, by time.
+
+    Two entries can be of one moment, and a clock can be set back: only the links know the order for certain.
+    """
+    left = sorted(entries, key=lambda entry: entry.received_at)
+    follows: dict[str, Entry] = {}
+    for entry in left:
+        if entry.entry_hash:
+            follows.setdefault(entry.previous_hash, entry)
+    found: list[Entry] = []
+    head = ""
+    while (following := follows.pop(head, None)) is not None:
+        found.append(following)
+        head = following.entry_hash
+    linked = {entry.entry_hash for entry in found}
+    return found + [entry for entry in left if entry.entry_hash not in linked]

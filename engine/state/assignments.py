@@ -14,6 +14,7 @@ from engine.core.events import AssignmentLeg, AssignmentMade, AssignmentReversed
 from engine.core.exact import ZERO, add, multiply
 from engine.core.ids import leg_exec_id, split_exec_id
 from engine.core.records import PositionRecord
+from engine.recon.chain import in_order
 from engine.state.booking import Booking
 from engine.state.books import BookKey, Terms, last_time, position_record
 from engine.state.changes import Changes
@@ -102,10 +103,13 @@ class Assignments:
         self._booking.rebook(execution, move.to_strategy, reason, changes)
 
     def reverse(self, entry: AssignmentReversed, changes: Changes) -> None:
-        """Take an entry back; unknown or taken back already changes nothing but the journal's head."""
+        """Take an entry back; unknown or taken back already changes nothing but the journal's head, a repeat not even it."""
+        former = self.reversed.get(entry.assignment_id)
+        if former is not None and former.entry_hash == entry.entry_hash:
+            return
         self.head = entry.entry_hash or self.head
         made = self.made.get(entry.assignment_id)
-        if made is None or entry.assignment_id in self.reversed:
+        if made is None or former is not None:
             return
         self.reversed[entry.assignment_id] = entry
         reason = f"reversed by {entry.operator}: {entry.reason}"
@@ -116,6 +120,12 @@ class Assignments:
             execution = self._booking.index.find(made.account, root)
             if execution is not None and execution.state == "active":
                 self._unbook_leg(execution, reason, changes)
+
+    def relink(self) -> None:
+        """Find the journal's order and head by its links, after entries came in the order in which a store had them."""
+        entries = in_order([*self.made.values(), *self.reversed.values()])
+        self.made = {e.assignment_id: e for e in entries if isinstance(e, AssignmentMade)}
+        self.head = next((e.entry_hash for e in reversed(entries) if e.entry_hash), "")
 
     def _move_back(self, made: AssignmentMade, move: ExecutionMove, reason: str, changes: Changes) -> None:
         execution = self._booking.index.find(made.account, split_exec_id(move.exec_id)[0])

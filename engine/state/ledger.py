@@ -361,6 +361,7 @@ class Ledger:
         for seq, fact in facts:
             self.apply(seq, fact)
         self._intake.owners = {}
+        self._assignments.relink()
         self._intake.bring_home(homes, Changes())
 
     def dump(self) -> bytes:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from engine.core.events import AssignmentLeg, AssignmentMade, Bust, Commission, Fill, OrderUpdate
+from engine.core.events import AssignmentLeg, AssignmentMade, AssignmentReversed, Bust, Commission, Fill, OrderUpdate
 from engine.core.instrument import Instrument
 from engine.portfolio_manager import PortfolioManager
+from engine.recon.chain import seal
 from engine.settings import Settings
 
 APPLE = Instrument(con_id=265598, symbol="AAPL", currency="USD")
@@ -142,8 +144,35 @@ async def test_what_both_losses_leave_includes_an_assignment(settings):
     assert differences.empty
 
 
+async def test_the_links_of_the_journal_of_assignments_outlive_both_losses(settings):
+    """An entry, its reversal and another entry, all of one moment: nothing but the links knows which came first."""
+    first = assignment()
+    back = AssignmentReversed(
+        received_at=first.received_at, reversal_id="R-1", assignment_id="A-1", operator="somebody", reason="mistaken"
+    )
+    back = seal(back, first.entry_hash)
+    second = seal(msgspec.structs.replace(first, assignment_id="A-2"), back.entry_hash)
+    await submit(settings, [*facts(1, 4), first, back, second])
+    shutil.rmtree(Path(settings.data_dir) / "arctic")
+    _, _, _, differences = await submit(settings, [])
+    assert differences.empty, differences.to_string()
+    for file in Path(settings.data_dir).glob("*.sqlite*"):
+        file.unlink()
+    _, _, _, differences = await submit(settings, [])
+    assert differences.empty, differences.to_string()
+    manager = await PortfolioManager.open(settings)
+    try:
+        assert manager.room.origin == "store"
+        assert manager.room.ledger.assignment_head == second.entry_hash
+        third = msgspec.structs.replace(first, assignment_id="A-3")
+        await manager.submit([seal(third, manager.room.ledger.assignment_head)])
+        assert manager.verify().empty
+    finally:
+        await manager.close()
+
+
 def assignment():
-    return AssignmentMade(
+    made = AssignmentMade(
         received_at=START + timedelta(minutes=5),
         assignment_id="A-1",
         account="DU1234567",
@@ -153,3 +182,4 @@ def assignment():
         reason="found",
         effective_at=START + timedelta(minutes=5),
     )
+    return seal(made, "")
