@@ -42,7 +42,8 @@ def accounts_table(
     for account in sorted(named):
         age = told.get(account, {})
         held = frames.chosen(positions, account=account)
-        priced = pd.to_datetime(held["market_at"], utc=True, errors="coerce").max() if "market_at" in held else None
+        seen = held.get("market_at")
+        priced = None if seen is None else pd.to_datetime(seen, utc=True, cache=False, errors="coerce").max()
         open_here = frames.number_column(held, "qty") != 0
         reason, answered = str(age.get("reason") or ""), age.get("answered_at")
         rows.append(

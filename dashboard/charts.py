@@ -95,7 +95,7 @@ def total_curve(curves: Curves, equity: pd.DataFrame) -> tuple[list[datetime], l
     """
     if not curves:
         return None
-    firsts = pd.to_datetime(equity["timestamp"], utc=True).groupby(equity["strategy"].astype(str)).min()
+    firsts = pd.to_datetime(equity["timestamp"], utc=True, cache=False).groupby(equity["strategy"].astype(str)).min()
     began = {str(name): moment for name, moment in firsts.items()}
     lines = {name: pd.Series(values, index=pd.DatetimeIndex(times)) for name, (times, values) in curves.items()}
     lines = {name: line[~line.index.duplicated(keep="last")] for name, line in lines.items()}
@@ -130,7 +130,7 @@ def residual_chart(history: pd.DataFrame, until: datetime) -> Any:
     """
     last = history.iloc[[-1]].assign(recorded_at=pd.Timestamp(until))
     steps = pd.concat([history, last], ignore_index=True)
-    steps["recorded_at"] = pd.to_datetime(steps["recorded_at"], utc=True).dt.tz_localize(None)
+    steps["recorded_at"] = pd.to_datetime(steps["recorded_at"], utc=True, cache=False).dt.tz_localize(None)
     steps = steps[["recorded_at", "residual", "state"]]
     line = hv.Curve(steps, "recorded_at", "residual").opts(
         interpolation="steps-post", color=theme.STRATEGY_COLOURS[0], line_width=2

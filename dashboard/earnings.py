@@ -26,7 +26,7 @@ def equity_curves(equity: pd.DataFrame | None, *, account: str = "") -> Curves:
     work = pd.DataFrame(
         {
             "strategy": frame["strategy"].astype(str),
-            "timestamp": pd.to_datetime(frame["timestamp"], utc=True),
+            "timestamp": pd.to_datetime(frame["timestamp"], utc=True, cache=False),
             "part": frame["account"].astype(str) + " " + (frame["currency"].astype(str) if "currency" in frame else ""),
             "total": number_column(frame, "realized_base")
             + number_column(frame, "unrealized_base")

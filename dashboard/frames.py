@@ -69,7 +69,7 @@ def _missing(value: object) -> bool:
 
 def clock(values: pd.Series[Any]) -> list[str]:
     """Write moments as UTC text with milliseconds; empty when unknown."""
-    moments = pd.to_datetime(values, utc=True, errors="coerce").to_numpy(dtype="datetime64[ns]")
+    moments = pd.to_datetime(values, utc=True, cache=False, errors="coerce").to_numpy(dtype="datetime64[ns]")
     words = np.datetime_as_string(moments.astype("datetime64[ms]"), unit="ms").tolist()
     return ["" if word == "NaT" else word.replace("T", " ") for word in words]
 
@@ -285,9 +285,9 @@ def orders_table(
     source = chosen(frame, strategy=strategy, account=account)
     if source.empty:
         return tidy(None, ORDER_TEXTS, ORDER_NUMBERS, ORDER_TIMES)
-    at = pd.to_datetime(source["timestamp"], utc=True, errors="coerce")
+    at = pd.to_datetime(source["timestamp"], utc=True, cache=False, errors="coerce")
     if "recorded_at" in source:  # not every state comes with the broker's time
-        at = at.fillna(pd.to_datetime(source["recorded_at"], utc=True, errors="coerce"))
+        at = at.fillna(pd.to_datetime(source["recorded_at"], utc=True, cache=False, errors="coerce"))
     source = source.assign(_closed=source["status"].map(is_dead), _at=at)
     source = source.sort_values(["_closed", "_at"], ascending=[True, False], kind="stable").head(limit)
     if "stale" in source:
@@ -333,7 +333,7 @@ def breaks_table(frame: pd.DataFrame | None, *, account: str = "", now: datetime
     if "break_id" not in source:
         source = source.assign(break_id=[f"{a}:{c}" for a, c in zip(source["account"], source["con_id"], strict=True)])
     if "first_seen" in source:
-        seen = pd.to_datetime(source["first_seen"], utc=True, errors="coerce")
+        seen = pd.to_datetime(source["first_seen"], utc=True, cache=False, errors="coerce")
         source = source.assign(age_min=((pd.Timestamp(now) - seen).dt.total_seconds() / 60).round(1))
     out = tidy(source, BREAK_TEXTS, (*BREAK_NUMBERS, "age_min"), ("first_seen", "last_changed"))
     return out.sort_values("value_at_risk_base", ascending=False, kind="stable", na_position="first", ignore_index=True)

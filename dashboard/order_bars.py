@@ -55,7 +55,7 @@ def state_starts(story: pd.DataFrame) -> list[datetime]:
     name = "recorded_at" if "recorded_at" in story else "timestamp"
     moments = [m for m in _column(story, name) if isinstance(m, pd.Timestamp)]
     if len(moments) < len(story):  # rare: pandas fills the holes
-        filled = pd.to_datetime(story[name], utc=True, errors="coerce").ffill().bfill()
+        filled = pd.to_datetime(story[name], utc=True, cache=False, errors="coerce").ffill().bfill()
         moments = [m for m in filled.tolist() if not pd.isna(m)]
     return [at.to_pydatetime() for at in accumulate(moments, max)]
 

@@ -190,7 +190,7 @@ def known_by(frame: pd.DataFrame, moment: datetime | None) -> pd.DataFrame:
     if moment is None or frame.empty:
         return frame
     recorded = frame["recorded_at"] if "recorded_at" in frame else frame.index.to_series()
-    return frame[(pd.to_datetime(recorded, utc=True) <= pd.Timestamp(moment)).to_numpy()]
+    return frame[(pd.to_datetime(recorded, utc=True, cache=False) <= pd.Timestamp(moment)).to_numpy()]
 
 
 def equal(left: Any, right: Any) -> bool:

@@ -112,7 +112,7 @@ def heard_at(picture: Picture) -> datetime | None:
     known = getattr(broker, "heard_at", None) or getattr(broker, "data_at", None)
     positions = picture.table("positions")
     if known is None and "market_at" in positions:
-        newest = pd.to_datetime(positions["market_at"], utc=True, errors="coerce").max()
+        newest = pd.to_datetime(positions["market_at"], utc=True, cache=False, errors="coerce").max()
         known = None if pd.isna(newest) else newest.to_pydatetime()
     return known or getattr(broker, "last_sync", None)
 

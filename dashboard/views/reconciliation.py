@@ -203,7 +203,7 @@ class Reconciliation(Screen):
         told = history_table(stored)
         if not told.empty and len(self.grid.selected) == 1 and self.grid.selected.iloc[0]["break_id"] == name:
             moment = self.state.moment or datetime.now(UTC)
-            told = told[pd.to_datetime(told["recorded_at"], utc=True) <= pd.Timestamp(moment)]
+            told = told[pd.to_datetime(told["recorded_at"], utc=True, cache=False) <= pd.Timestamp(moment)]
         self.changes.offer(told.iloc[::-1])
         self.history.visible = not told.empty
         if not told.empty:

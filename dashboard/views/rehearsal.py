@@ -140,7 +140,7 @@ def told(picture: Picture, since: datetime) -> str:
     )
     findings = picture.table("findings")
     if "seen_at" in findings:
-        findings = findings[pd.to_datetime(findings["seen_at"], utc=True) >= pd.Timestamp(since)]
+        findings = findings[pd.to_datetime(findings["seen_at"], utc=True, cache=False) >= pd.Timestamp(since)]
     lines += _listed(
         "Findings since the last fault",
         [

@@ -148,7 +148,7 @@ class LiveTables:
             frame = pd.DataFrame({k: v for k, v in last.columns.items() if k in AGGREGATED.columns})
             if frame.empty:
                 frame = empty_frame(AGGREGATED).reset_index(drop=True)
-            frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True)
+            frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True, cache=False)
         return frame if account is None else frame[frame["account"] == account].reset_index(drop=True)
 
     def findings(self) -> pd.DataFrame:

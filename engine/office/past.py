@@ -112,7 +112,7 @@ class Past:
         found = orders_as_of(records, moment, open_only=open_only, fills=self._records(None, moment))
         frame = orders_frame([r for r in found if strategy in {None, r.strategy}])
         # By the sight that made the row: later ones without news are not stored.
-        seen = pd.to_datetime(frame["received_at"], utc=True)
+        seen = pd.to_datetime(frame["received_at"], utc=True, cache=False)
         old = seen < pd.Timestamp(moment_of(moment)) - SIGHT_LASTS
         frame["stale"] = (frame["source"] == "open") & frame["is_open"] & ~frame["named"] & old
         return frame

@@ -53,7 +53,7 @@ def typed_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """
     for name in frame.columns:
         if name in _TIMES:
-            frame[name] = pd.to_datetime(frame[name], utc=True, errors="coerce")
+            frame[name] = pd.to_datetime(frame[name], utc=True, cache=False, errors="coerce")
     if not frame.empty:
         return frame
     return frame.astype({name: _EMPTY.get(name, "object") for name in frame.columns if name not in _TIMES})
