@@ -27,7 +27,8 @@ import pandas as pd
 
 from engine.errors import StoreUnavailable
 from engine.storage.calls import noted
-from engine.storage.handle import Handle, acquire, redacted, release
+from engine.storage.handle import MEBI, Handle, acquire, redacted, release
+from engine.storage.listing import mend_list, symbols_of, unlisted
 from engine.storage.names import decode_symbol, encode_symbol, is_shortened
 from engine.storage.reader import Tables
 from engine.storage.schema import LIBRARIES, Table, build_frame, empty_frame, localize, table_for, times
@@ -231,6 +232,8 @@ class ArcticStore(Tables):
     def progress(self) -> dict[tuple[str, str], int]:
         """(library, symbol) -> sequence up to which it is stored; read from the store, not from memory.
 
+        A store that is open for writing mends the libraries' lists on the way (see ``listing``).
+
         Raises:
             StoreUnavailable: It cannot be read.
         """
@@ -238,9 +241,27 @@ class ArcticStore(Tables):
         for library in self.libraries():
             if library not in LIBRARIES:
                 continue
+            self._mend(library)
             for name, metadata in self._metadata(library):
                 found[(library, name)] = int(metadata.get("seq", -1))
         return found
+
+    def _mend(self, library: str) -> None:
+        """Have a library list what it holds; where there is no room for that, it is left for another time."""
+        handle, found = self.handle, self.handle.library(library)
+        if self.read_only or found is None:
+            return
+        lacking = handle.guarded(f"list {library} of", lambda: unlisted(found, found.list_symbols()))
+        if not lacking:
+            return
+        try:
+            handle.check_room(library, MEBI)
+        except StoreUnavailable as error:
+            log.warning("%d symbols of %s stay out of its list: %s", len(lacking), library, error)
+            return
+        with handle.lock:
+            handle.guarded(f"mend the list of {library} in", lambda: mend_list(found))
+        log.warning("%d symbols of %s were written and not listed when a process died; they are", len(lacking), library)
 
     def libraries(self) -> list[str]:
         """Names of the libraries that exist, in order."""
@@ -251,7 +272,7 @@ class ArcticStore(Tables):
         found = self.handle.library(library)
         if found is None:
             return []
-        stored = self.handle.guarded(f"list {library} of", found.list_symbols)
+        stored = self.handle.guarded(f"list {library} of", lambda: symbols_of(found))
         if any(is_shortened(symbol) for symbol in stored):
             return sorted(name for name, _ in self._metadata(library))
         return sorted(decode_symbol(symbol) for symbol in stored)
@@ -260,7 +281,7 @@ class ArcticStore(Tables):
         found = self.handle.library(library)
         if found is None:
             return []
-        stored = self.handle.guarded(f"list {library} of", found.list_symbols)
+        stored = self.handle.guarded(f"list {library} of", lambda: symbols_of(found))
         items = self.handle.guarded(f"read progress of {library} in", lambda: found.read_metadata_batch(stored))
         named = []
         for symbol, item in zip(stored, items, strict=True):
