@@ -225,15 +225,14 @@ class Shell:
         """Strip, filters, screen. A screen that fails says so and leaves the rest alone."""
         now = datetime.now(UTC)
         _, today = self.hub.earnings(picture)
-        self.pulse.say(
-            strip(
-                picture,
-                today,
-                now,
-                frames.base_currency(picture.table("positions"), self.engine.settings.base_currency),
-                stale_after(self.engine.settings),
-            )
+        words = strip(
+            picture,
+            today,
+            now,
+            frames.base_currency(picture.table("positions"), self.engine.settings.base_currency),
+            stale_after(self.engine.settings),
         )
+        self.pulse.say({"screen": self._key() if self._on_show is not None else "", **words})
         self._offer(picture)
         if len(self.nav.items) != len(self.keys):  # the page was built while the engine was still starting
             self.nav.items = self._items()

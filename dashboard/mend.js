@@ -10,8 +10,11 @@ function* everything(root) {
   }
 }
 
+let missing = 0
+let mending = ""
+
 function put(element, name, value) {
-  if (element && element.getAttribute(name) !== value) { element.setAttribute(name, value) }
+  if (element && element.getAttribute(name) !== value) { missing++; element.setAttribute(name, value) }
 }
 
 function grid(element) {
@@ -40,6 +43,7 @@ function walkable(element) {
   const table = element.querySelector(".tabulator-tableholder")
   if (!table || element.dataset.walkable || !element.querySelector(".tabulator-row.tabulator-selectable")) { return }
   element.dataset.walkable = "yes"
+  missing++
   const rows = () => [...table.querySelectorAll(".tabulator-row")]
   const here = () => rows().indexOf(element.getRootNode().activeElement?.closest?.(".tabulator-row"))
   const stand = (place) => {
@@ -81,5 +85,16 @@ function mend() {
       put(element, "role", "presentation")
     }
   }
-  document.documentElement.dataset.fillbookMended = "yes"
+}
+
+// A screen that was just put on the page is still building its tables: mends until nothing was missing any more.
+function mendScreen(screen, tries = 12) {
+  if (screen !== mending) { return }
+  missing = 0
+  mend()
+  if (missing > 0 && tries > 0) {
+    setTimeout(() => mendScreen(screen, tries - 1), 120)
+  } else {
+    document.documentElement.dataset.fillbookMended = screen
+  }
 }

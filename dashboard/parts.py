@@ -146,6 +146,7 @@ class Screen(Viewer):
         self.desk = desk
         self.errors = text(visible=False)
         self._stamps: dict[str, object] = {}
+        self._followed: object = None
         self._trouble = ""
         self.body = self.build()
         self._page = pn.Column(self.errors, self.body, sizing_mode="stretch_width", margin=0)
@@ -187,6 +188,17 @@ class Screen(Viewer):
                 self._trouble = ""
 
         pn.state.execute(guarded)
+
+    def pointed(self, *names: str) -> dict[str, Any]:
+        """What a drill-down points at, once: empty when it is none of these, or was followed already.
+
+        To follow it again, because a part of the screen is drawn anew, would undo what the person did since.
+        """
+        focus: dict[str, Any] = self.state.focus
+        if focus is self._followed or not focus.keys() & set(names):
+            return {}
+        self._followed = focus
+        return focus
 
     def changed(self, key: str, *stamp: object) -> bool:
         """True when ``stamp`` differs from that of the last call with this key."""

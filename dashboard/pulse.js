@@ -72,6 +72,7 @@ export function render({model, el}) {
 
   let last = Date.now()
   let mended = 0
+  let screen = ""
   let gone = false
   model.on("msg:custom", (event) => {
     const data = JSON.parse(event.data ?? event)
@@ -88,9 +89,19 @@ export function render({model, el}) {
     badge.title = data.square.title
     document.documentElement.dataset.fillbookSeq = String(data.seq)
     setTimeout(refocus, 30)
-    if (data.seq === 2 || Date.now() - mended > MEND_EVERY_MS) { mended = Date.now(); setTimeout(mend, 50) }
+    if (data.screen && data.screen !== screen) {
+      screen = mending = data.screen
+      mended = Date.now()
+      setTimeout(() => mendScreen(data.screen), 50)
+    } else if (Date.now() - mended > MEND_EVERY_MS) {
+      mended = Date.now()
+      setTimeout(mend, 50)
+    }
     if (data.seq === 1) { uncover(60) }
-    requestAnimationFrame(() => model.send_msg({ack: data.seq}))
+    requestAnimationFrame(() => {
+      document.documentElement.dataset.fillbookPainted = String(data.seq)
+      model.send_msg({ack: data.seq})
+    })
   })
 
   const watch = setInterval(async () => {

@@ -127,8 +127,7 @@ class Fills(Screen):
 
     def draw(self, picture: Picture) -> None:
         """Take over what a drill-down pointed at, then draw."""
-        focus = self.state.focus
-        if focus.keys() & {"text", "pending"} and self.changed("focus", id(focus)):
+        if focus := self.pointed("text", "pending"):
             self.grid.release()
             self.search.value, self.pending.value = str(focus.get("text", "")), "pending" in focus
         super().draw(picture)

@@ -175,8 +175,8 @@ class Orders(Screen):
     def draw(self, picture: Picture) -> None:
         """Draw, then take over what a drill-down pointed at."""
         super().draw(picture)
-        focus = self.state.focus
-        if "order_key" in focus and self.changed("focus", id(focus)) and not self.grid.choose(focus["order_key"]):
+        focus = self.pointed("order_key")
+        if focus and not self.grid.choose(focus["order_key"]):
             self._tell(focus["order_key"])  # an order of long ago, which is not among those listed
 
     def refresh(self, picture: Picture) -> None:

@@ -152,8 +152,7 @@ class Positions(Screen):
 
     def draw(self, picture: Picture) -> None:
         """Take over what a drill-down pointed at, then draw."""
-        focus = self.state.focus
-        if "by" in focus and self.changed("focus", id(focus)):
+        if self.pointed("by"):
             self.mode.value = BY_ACCOUNT
         super().draw(picture)
 

@@ -147,8 +147,7 @@ class Reconciliation(Screen):
     def draw(self, picture: Picture) -> None:
         """Draw, then take over what a drill-down pointed at."""
         super().draw(picture)
-        focus = self.state.focus
-        if "break_id" in focus and self.changed("focus", id(focus)):
+        if focus := self.pointed("break_id"):
             self.grid.choose(focus["break_id"])
 
     def refresh(self, picture: Picture) -> None:

@@ -106,4 +106,9 @@ def free_port():
 
 def painted(page):
     """Wait until the page has painted live news at least once; asked by the clock, since a busy machine gives few frames."""
-    page.wait_for_function("Number(document.documentElement.dataset.fillbookSeq ?? 0) > 1", polling=100)
+    page.wait_for_function("document.documentElement.dataset.fillbookPainted !== undefined", polling=50)
+
+
+def mended(page, view):
+    """Wait until this screen is on the page and its tables have all that mend.js gives them: names, roles, keys."""
+    page.wait_for_function(f"document.documentElement.dataset.fillbookMended === '{view}'", polling=50)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from playwright.sync_api import expect
-from serving import ROOT, Server
+from serving import ROOT, Server, mended
 
 HURRIED = {
     "FILLBOOK_SETTLE_S": "1",
@@ -27,6 +27,12 @@ def choose_option(page, label, option):
     page.get_by_label(label).first.click()
     # What the library calls the entries of a select.
     page.get_by_role("menuitem", name=option).first.click()
+
+
+def drawn_again(page):
+    """Wait for two more pictures: the second one is sent when the first was painted."""
+    seen = int(page.evaluate("Number(document.documentElement.dataset.fillbookSeq)"))
+    page.wait_for_function(f"Number(document.documentElement.dataset.fillbookPainted) > {seen + 1}", polling=50)
 
 
 def test_live_fills_positions_and_the_proof_that_all_is_square(server, open_page):
@@ -76,10 +82,18 @@ def test_a_manual_trade_is_seen_as_a_residual_assigned_in_one_session_and_square
 
 def test_each_screen_opens_on_the_real_engine_without_an_error(server, open_page):
     page = open_page(server.url)
-    for name in ("Orders", "Day close and statements", "Quarantine", "Health", "Settings in force", "Overview"):
+    for view, name in {
+        "orders": "Orders",
+        "dayclose": "Day close and statements",
+        "quarantine": "Quarantine",
+        "health": "Health",
+        "settings": "Settings in force",
+        "overview": "Overview",
+    }.items():
         page.get_by_role("button", name=name, exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(name)
-        page.wait_for_timeout(1200)
+        mended(page, view)
+        drawn_again(page)
         assert page.get_by_text("cannot be drawn").count() == 0
         assert page.get_by_text("Cannot be shown now").count() == 0
 

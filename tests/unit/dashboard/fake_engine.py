@@ -71,8 +71,8 @@ class FakeBooks:
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def trade(self, at: datetime | None = None) -> None:
-        """One order of a random strategy with one to three fills."""
-        rng, at = self.random, at or now()
+        """One order of a random strategy with one to three fills; without ``at`` it ends now, as nothing is of tomorrow."""
+        rng = self.random
         strategy, account = rng.choice(STRATEGIES), rng.choice(ACCOUNTS)
         con_id, symbol, local, kind, currency, multiplier, price = rng.choice(INSTRUMENTS)
         side = rng.choice((1, -1))
@@ -109,8 +109,9 @@ class FakeBooks:
             story = [("PendingSubmit", 0), ("Rejected", 0)]
         if number % 29 == 0:
             story = story[:2]
-        when = at
-        for status, filled in story:
+        steps = [rng.uniform(0.2, 40) for _ in story]
+        when = at or now() - timedelta(seconds=sum(steps[:-1]))
+        for (status, filled), step in zip(story, steps, strict=True):
             self.order_rows.append(
                 order
                 | {
@@ -124,7 +125,7 @@ class FakeBooks:
             )
             if "illed" in status:
                 self.fill(base, side * share, price * (1 + rng.gauss(0, 0.002)), when)
-            when += timedelta(seconds=rng.uniform(0.2, 40))
+            when += timedelta(seconds=step)
         self.engine.bump()
 
     def fill(self, base: dict, qty: float, price: float, at: datetime) -> None:

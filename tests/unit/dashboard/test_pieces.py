@@ -118,6 +118,23 @@ async def test_a_click_on_a_figure_of_all_strategies_shows_all_strategies(open_s
     assert (shell.state.view, shell.state.account) == ("reconciliation", "")
 
 
+async def test_a_drill_down_is_followed_once_and_a_choice_made_since_is_kept(open_shell, show):
+    shell = open_shell()
+    shell._follow("fills", "pending")
+    screen = show(shell, "fills")
+    deadline = time.monotonic() + 60
+    while not len(screen.grid.table.value):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    screen.grid.table.selection = [0]
+    screen.forget()  # as when a page of it is asked for while another one is being read
+    screen.draw(shell.state.picture)
+    assert screen.grid.table.selection == [0]
+    shell._follow("fills", "pending")
+    screen.draw(shell.state.picture)
+    assert screen.grid.table.selection == []
+
+
 async def test_a_screen_that_cannot_read_says_so_and_recovers(engine, open_shell, show, monkeypatch):
     shell = open_shell()
     screen = show(shell, "fills")
