@@ -14,6 +14,8 @@ from typing import Any, Final
 import holoviews as hv
 import holoviews.plotting.bokeh
 import pandas as pd
+from bokeh.document import Document
+from bokeh.io.doc import patch_curdoc
 from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem
 
 from dashboard import theme
@@ -24,6 +26,17 @@ assert holoviews.plotting.bokeh is not None  # importing it registers the backen
 
 EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001  Bokeh draws a naive time as it is: UTC, as the axis says
 TOTAL: Final = "Total"
+
+
+def rendered(element: Any) -> Any:
+    """The figure of an element, which belongs to no page yet.
+
+    HoloViews sets its theme on the document at hand, and Bokeh then writes it into every model of it: of a page that others
+    draw on meanwhile, at any moment, whether its document is locked or not.
+    """
+    apart = Document()
+    with patch_curdoc(apart):
+        return hv.render(element)
 
 
 def equity_chart() -> tuple[Any, ColumnDataSource]:
@@ -41,7 +54,7 @@ def equity_chart() -> tuple[Any, ColumnDataSource]:
         show_grid=True,
         fontscale=1,
     )
-    plot = hv.render(lines)
+    plot = rendered(lines)
     drawn = plot.renderers[0]
     drawn.data_source.data = equity_columns({})
     for glyph in (drawn.glyph, drawn.nonselection_glyph, drawn.selection_glyph, drawn.hover_glyph, drawn.muted_glyph):
@@ -158,4 +171,4 @@ def residual_chart(history: pd.DataFrame, until: datetime) -> Any:
         ylabel="residual",
         show_grid=True,
     )
-    return hv.render(both)
+    return rendered(both)

@@ -248,7 +248,10 @@ class Orders(Screen):
         axis = self.figure.x_range
         self._reached = (axis.start, axis.end)  # whatever it shows, it may be moved now
         if self.source.data["left"]:
-            self._reach(first_shown(self.source.data, self.span.value), max(self.source.data["right"]))
+            # The document is not always locked here, and Bokeh refuses what is then written past Panel.
+            with pn.io.hold():
+                last = max(self.source.data["right"])
+                self._reach(first_shown(self.source.data, self.span.value), last)
 
     def _light(self) -> None:
         keys = set(self.grid.selected.get("order_key", []))

@@ -199,8 +199,11 @@ class Reconciliation(Screen):
             stored = await asyncio.to_thread(self.desk.books.breaks, history_of=name)
         finally:
             self.reading.visible = False
+        chosen = self.grid.selected
+        if len(chosen) != 1 or chosen.iloc[0]["break_id"] != name:
+            return  # another break was chosen while the store was read
         told = history_table(stored)
-        if not told.empty and len(self.grid.selected) == 1 and self.grid.selected.iloc[0]["break_id"] == name:
+        if not told.empty:
             moment = self.state.moment or datetime.now(UTC)
             told = told[pd.to_datetime(told["recorded_at"], utc=True, cache=False) <= pd.Timestamp(moment)]
         self.changes.offer(told.iloc[::-1])
