@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.core.ids import split_exec_id
 from engine.errors import StorageError
+from engine.pipeline import turns
 from engine.pipeline.checkpoint import Checkpointer
 from engine.pipeline.frames import FrameQueue
 from engine.pipeline.intake import Intake
@@ -78,6 +79,8 @@ class BookRoom:
         self._closed = threading.Lock()
         self._is_closed = False
         with ExitStack() as opened:
+            turns.shorten()
+            opened.callback(turns.put_back)
             data = Path(settings.data_dir)
             self.lock_file = WriterLock(data, settings.arctic_location)
             opened.callback(self.lock_file.release)
@@ -232,6 +235,7 @@ class BookRoom:
             self.writer.join()
         self.store.close()
         self.lock_file.release()
+        turns.put_back()
 
     def _apply_rest(self, timeout_s: float) -> None:
         """Let the books take what is durable; not when they wait for a store that takes nothing."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -41,11 +42,16 @@ from engine.state.order import Order
 from engine.state.orders import Orders
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.state.ledger import Ledger
 
 VERSION: Final = 2
 _READABLE: Final = (1, VERSION)
 """Version 1 had everything in memory; what it lacks is empty."""
+
+_PIECE: Final = 256
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Parts(NamedTuple):
@@ -108,19 +114,40 @@ class State(msgspec.Struct, kw_only=True, array_like=True):
     blocks: int = 0
 
 
+def in_pieces(items: Iterable[Any]) -> msgspec.Raw:
+    """The wire form of a list, made a piece at a time.
+
+    One call over all of it would hold the interpreter for some twenty milliseconds, and the server's loop with it.
+    """
+    left, count, written = iter(items), 0, bytearray()
+    while piece := list(islice(left, _PIECE)):
+        count += len(piece)
+        written += memoryview(_encode(piece))[len(_head(len(piece))) :]
+    return msgspec.Raw(_head(count) + written)
+
+
+def _head(count: int) -> bytes:
+    """How MessagePack begins a list of so many."""
+    if count < 1 << 4:
+        return bytes((0x90 | count,))
+    if count < 1 << 16:
+        return b"\xdc" + count.to_bytes(2, "big")
+    return b"\xdd" + count.to_bytes(4, "big")
+
+
 def dump_state(parts: Parts) -> bytes:
     """Write a ledger's state."""
     ledger, booking, intake, assignments = parts.ledger, parts.booking, parts.intake, parts.assignments
     names, rules, by_perm, by_order, by_ref = parts.attribution.dump()
-    return msgspec.msgpack.encode(
+    return _encode(
         State(
             version=VERSION,
             seq=ledger.seq,
             at=ledger.at,
-            executions=list(booking.index.all()),
+            executions=in_pieces(booking.index.all()),  # type: ignore[arg-type]
             books=[(*key, book.seq) for key, book in booking.shelf.books.items()],
             terms=list(booking.shelf.terms.values()),
-            orders=list(parts.orders.by_key.values()),
+            orders=in_pieces(parts.orders.by_key.values()),  # type: ignore[arg-type]
             aliases=parts.orders.aliases(),
             names=names,
             rules=rules,

@@ -114,8 +114,7 @@ class History:
             )
             number = int(made.lastrowid or 0)
             self._unsaved[number] = kind, self.epoch, packed
-            for key in keys:  # a checkpoint that comes now in its own thread takes block and keys, or neither
-                self._keys.add(key, number)
+            self._keys.add(keys, number)  # a checkpoint that comes now in its own thread takes both, or neither
         self._newest = number
         self._live += 1
         return number

@@ -8,8 +8,8 @@ came since the last checkpoint is in a dictionary.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +28,7 @@ _MIX: Final = 0x9E3779B97F4A7C15
 _WORD: Final = (1 << 64) - 1
 _BITS_PER_KEY: Final = 12
 _SMALLEST: Final = 16
+_PIECE: Final = 4096
 
 
 class Keys:
@@ -40,7 +41,9 @@ class Keys:
     def __init__(self, db: sqlite3.Connection) -> None:
         """Take over what is stored."""
         self._db = db
-        self._recent: dict[int, list[int]] = {}
+        self._recent: dict[int, tuple[int, ...]] = {}
+        self._fresh = array("q")  # the keys in it, and beside them their blocks, as a run wants them
+        self._numbers = array("I")
         self._run: tuple[list[int], np.ndarray[Any, np.dtype[np.int64]]] | None = None
         self._filter = _SMALLEST, bytearray(1 << (_SMALLEST - 3))  # replaced as one: others look without a lock
         self.sizes = [int(n) for (n,) in db.execute("SELECT sum(size) FROM chunks GROUP BY place ORDER BY place")]
@@ -56,9 +59,15 @@ class Keys:
         self._db.execute("DELETE FROM filter")
         self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", (repr(self.sizes), bits, bytes(table)))
 
-    def add(self, key: int, number: int) -> None:
-        """Note that a block holds a key."""
-        self._recent.setdefault(key, []).append(number)
+    def add(self, keys: Sequence[int], number: int) -> None:
+        """Note that a block holds some keys."""
+        recent = self._recent
+        new: dict[int, tuple[int, ...]] = dict.fromkeys(keys, (number,))
+        for key in recent.keys() & new.keys():
+            new[key] = (*recent[key], number)
+        recent.update(new)
+        self._fresh.extend(keys)
+        self._numbers.extend([number] * len(keys))
 
     def may_have(self, key: int) -> bool:
         """False when no block holds a key; without input or output."""
@@ -97,12 +106,9 @@ class Keys:
         self._run = None
         if not self._recent:
             return
-        size = sum(map(len, self._recent.values()))
-        each = np.fromiter(map(len, self._recent.values()), dtype=np.int64, count=len(self._recent))
-        fresh = np.fromiter(self._recent, dtype=np.int64, count=len(self._recent)).repeat(each)
-        numbers = np.fromiter(chain.from_iterable(self._recent.values()), dtype=np.uint32, count=size)
+        fresh, numbers = np.array(self._fresh, dtype=np.int64), np.array(self._numbers, dtype=np.uint32)
         parts: list[Run] = [(fresh, numbers)]
-        sizes = list(self.sizes)
+        size, sizes = len(fresh), list(self.sizes)
         while sizes and sizes[-1] <= 2 * size:
             size += sizes.pop()
             parts += self._chunks(len(sizes))
@@ -117,6 +123,7 @@ class Keys:
         self.sizes, fresh = self._run
         self._remember([fresh])
         self._recent, self._run = {}, None  # last: until here they answer those who look without a lock
+        self._fresh, self._numbers = array("q"), array("I")
 
     def _store(self, place: int, parts: list[Run]) -> None:
         keys = np.concatenate([part[0] for part in parts])
@@ -148,10 +155,19 @@ class Keys:
             kept = bytearray(1 << (bits - 3))
             parts = self._all()
         table = np.frombuffer(kept, dtype=np.uint8)
-        for part in parts:
+        for part in _small(parts):
             mixed = part.astype(np.uint64) * np.uint64(_MIX)
             low = (mixed >> np.uint64(8)) & np.uint64((1 << bits) - 1)
             for place in (mixed >> np.uint64(64 - bits), low):
                 one = np.left_shift(np.uint8(1), (place & np.uint64(7)).astype(np.uint8))
                 np.bitwise_or.at(table, (place >> np.uint64(3)).astype(np.int64), one)
         self._filter = bits, kept
+
+
+def _small(
+    parts: Iterable[np.ndarray[Any, np.dtype[np.int64]]],
+) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
+    """The same in pieces: what is done to one at once holds the interpreter, and the server's loop with it."""
+    for part in parts:
+        for first in range(0, len(part), _PIECE):
+            yield part[first : first + _PIECE]

@@ -59,12 +59,13 @@ def test_millions_of_keys_are_few_sorted_runs(tmp_path):
     db.executescript(SCHEMA)
     keys, chance, known = Keys(db), random.Random(7), {}
     for number in range(1, 60):
-        for _ in range(chance.randrange(1, 400)):
-            key = chance.randrange(2**63)
-            known[key] = number
-            keys.add(key, number)
+        drawn = [chance.randrange(2**63) for _ in range(chance.randrange(1, 400))]
+        known |= dict.fromkeys(drawn, number)
+        keys.add(drawn, number)
         for _ in range(30):
-            keys.add(77, number)  # more of one key than a chunk holds, by the end
+            keys.add([77], number)  # more of one key than a chunk holds, by the end
+        assert keys.find(drawn[0]) == [number]
+        assert keys.find(77)[-30:] == [number] * 30
         keys.seal()
         keys.sealed()
         assert all(one > 2 * other for one, other in zip(keys.sizes, keys.sizes[1:], strict=False))

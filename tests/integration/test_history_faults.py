@@ -131,8 +131,7 @@ def test_a_filter_that_is_made_anew_forgets_no_key_meanwhile(tmp_path, monkeypat
             yield run
         assert all(map(self.may_have, known))
 
-    for key in known:
-        keys.add(key, 1)
+    keys.add(known, 1)
     monkeypatch.setattr(Keys, "_all", looked_at)
     keys.seal()
     keys.sealed()
