@@ -264,6 +264,16 @@ class RuleSet(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="rule"):
     reason: str = ""
 
 
+class StrategiesNamed(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="strategies"):
+    """The settings' strategies from now on, as a start found them.
+
+    Attributes:
+        patterns: Strategy -> shell pattern of its order references, empty for the default rule.
+    """
+
+    patterns: dict[str, str] = {}
+
+
 class BreakNoted(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="break_note"):
     """An operator's owner or note on a break."""
 
@@ -326,22 +336,9 @@ class Audited(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="audit"):
     allowed: bool = True
 
 
-AnyFact = (
-    Fill
-    | Commission
-    | Bust
-    | OrderUpdate
-    | InstrumentDescribed
-    | RateSeen
-    | AssignmentMade
-    | AssignmentReversed
-    | RuleSet
-    | BreakNoted
-    | ConnectionSeen
-    | Quarantined
-    | QuarantineClosed
-    | Audited
-)
+_Reported = Fill | Commission | Bust | OrderUpdate | InstrumentDescribed | RateSeen | ConnectionSeen
+_Decided = AssignmentMade | AssignmentReversed | RuleSet | StrategiesNamed | BreakNoted
+AnyFact = _Reported | _Decided | Quarantined | QuarantineClosed | Audited
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(list[AnyFact])

@@ -2,7 +2,8 @@
 
 - The checkpoint gives the ledger at one sequence; the books thread then takes every fact after it from the journal.
 - While the tail is applied, records of symbols whose stored progress is behind go to the outbox again, so a crash between
-  two symbols' writes heals by itself; what a symbol already has is skipped.
+  two symbols' writes heals by itself; what a symbol already has is skipped. That is right only if the same facts give the
+  same rows again, so whatever decides about rows is a fact itself, the settings' strategies included.
 - A store that was lost, or put back from an older copy, gets from the books' memory what a checkpoint says it once had.
 - With neither checkpoint nor a whole journal (a lost data directory) the store's own rows are turned back into facts.
 """
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.core.events import AnyFact, AssignmentMade, AssignmentReversed, Bust, Commission, InstrumentDescribed
+from engine.core.events import (
+    AnyFact,
+    AssignmentMade,
+    AssignmentReversed,
+    Bust,
+    Commission,
+    InstrumentDescribed,
+    StrategiesNamed,
+)
 from engine.core.ids import split_exec_id
 from engine.pipeline.outbox import Batch
 from engine.recon.chain import in_order
@@ -59,7 +68,8 @@ def recover(journal: SqliteJournal, history: History, store: Store, patterns: Ma
         journal: Opened; damage has already been set aside by it.
         history: What was put away. It belongs to the checkpoint; without one it is emptied.
         store: The stored books.
-        patterns: Strategy name -> pattern of its order references.
+        patterns: The settings' strategies with the patterns of their order references. Only facts that are booked again
+            under new numbers go by them; the journal's go by those that were in force when they came.
 
     Returns:
         The ledger and where it came from.
@@ -71,20 +81,22 @@ def recover(journal: SqliteJournal, history: History, store: Store, patterns: Ma
     found = journal.latest_checkpoint()
     if found is not None:
         try:
-            ledger = Ledger.load(found.blob, patterns=patterns, archive=history)
+            ledger = Ledger.load(found.blob, archive=history)
         except ValueError as error:
             notes.append(f"the checkpoint at {found.seq} is not used ({error})")
         else:
             return Recovered(ledger, "checkpoint", tuple(notes))
     history.clear()
-    ledger = Ledger(patterns=patterns, archive=history)
+    ledger = Ledger(archive=history)
     first = journal.read(0, 1)
     if first and first[0][0] == 1:
         return Recovered(ledger, "journal", tuple(notes))
-    return _from_store(journal, store, ledger, notes)
+    return _from_store(journal, store, ledger, notes, patterns)
 
 
-def _from_store(journal: SqliteJournal, store: Store, ledger: Ledger, notes: list[str]) -> Recovered:
+def _from_store(
+    journal: SqliteJournal, store: Store, ledger: Ledger, notes: list[str], patterns: Mapping[str, str]
+) -> Recovered:
     stored, homes = facts_from_store(store)
     if not stored:
         return Recovered(ledger, "new" if journal.head == 0 else "journal", tuple(notes))
@@ -92,7 +104,8 @@ def _from_store(journal: SqliteJournal, store: Store, ledger: Ledger, notes: lis
     again = _unstored(journal, ledger.seq, {fact for _, fact in stored})
     journal.start_above(ledger.seq)
     if again:
-        journal.submit(again).result()
+        named = StrategiesNamed(received_at=again[0].received_at, patterns=dict(patterns))
+        journal.submit([named, *again] if patterns else again).result()
     notes.append(f"the books were rebuilt from ArcticDB alone, {len(stored)} facts up to number {ledger.seq}")
     log.warning(notes[-1])
     return Recovered(ledger, "store", tuple(notes))

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.core.events import StrategiesNamed
 from engine.core.ids import split_exec_id
 from engine.errors import StorageError
 from engine.pipeline import turns
@@ -160,8 +161,30 @@ class BookRoom:
         self.keeper.start()
         self.keeper.catch_up(self.journal.head)
         self.writer.start()
-        self.keeper.wait_applied(self.journal.head, CATCH_UP_S)
+        caught_up = self.keeper.wait_applied(self.journal.head, CATCH_UP_S)
+        self._name_strategies(caught_up=caught_up)
         self.outbox.waiting.set()
+
+    def _name_strategies(self, *, caught_up: bool) -> None:
+        """Have the settings' strategies in force from here on, and what came before replayed as it was.
+
+        Args:
+            caught_up: False while the books do not know yet which were in force last.
+        """
+        patterns = self.settings.strategy_patterns()
+        with self.lock:
+            if caught_up and self.ledger.patterns == patterns:
+                return
+        named = self.intake.put([StrategiesNamed(received_at=self.clock.now(), patterns=patterns)])
+        try:
+            refused = named.exception(CATCH_UP_S)
+        except TimeoutError:
+            log.warning(
+                "the journal does not answer; until it does, the strategies of the former settings are in force"
+            )
+        else:
+            if refused is None and named.seq is not None and caught_up:
+                self.keeper.wait_applied(named.seq, CATCH_UP_S)
 
     def _columns(self, library: str, rows: list[Any]) -> tuple[dict[str, Any], Index]:
         if library == "fills":

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.core.events import Fill, OrderUpdate, RuleSet
+from engine.core.events import Fill, OrderUpdate, RuleSet, StrategiesNamed
 from engine.core.ids import UNASSIGNED
 from engine.state.changes import Changes
 
@@ -61,18 +61,15 @@ class Attribution:
     """Claims, patterns and rules.
 
     Attributes:
+        patterns: Strategy of the settings -> shell pattern of its order references, empty for the default rule.
         names: Strategies known by configuration or from messages.
         rules: Rule id -> the operator's latest word on it.
     """
 
-    def __init__(self, patterns: Mapping[str, str]) -> None:
-        """Start with the settings' strategies.
-
-        Args:
-            patterns: Strategy -> shell pattern of its order references, empty for the default rule.
-        """
-        self.patterns = dict(patterns)
-        self.names: dict[str, None] = dict.fromkeys(patterns)
+    def __init__(self) -> None:
+        """Know nobody."""
+        self.patterns: Mapping[str, str] = {}
+        self.names: dict[str, None] = {}
         self.rules: dict[str, RuleSet] = {}
         self._by_perm: dict[str, dict[int, str]] = {}
         self._by_order: dict[int, dict[int, Claims]] = {}
@@ -212,6 +209,12 @@ class Attribution:
                 return Inferred(rule.strategy)
         return NOBODY
 
+    def named(self, fact: StrategiesNamed, _changes: Changes) -> None:
+        """Take over the settings' strategies; they work on what comes from now on, and a name once known stays known."""
+        self.patterns = fact.patterns
+        self.names |= dict.fromkeys(fact.patterns)
+        self._guessed.clear()
+
     def rule(self, rule: RuleSet, _changes: Changes) -> None:
         """Take the operator's latest word on a rule; it works on what comes from now on."""
         self.rules[rule.rule_id] = rule
@@ -256,8 +259,8 @@ class Attribution:
         by_order: dict[int, dict[int, Claims]],
         by_ref: dict[str, str],
     ) -> None:
-        """Take over what :meth:`dump` gave; strategies configured since then are kept."""
-        self.names = {**dict.fromkeys(names), **self.names}
+        """Take over what :meth:`dump` gave."""
+        self.names = dict.fromkeys(names)
         self.rules = {rule.rule_id: rule for rule in rules}
         self._by_perm, self._by_order, self._by_ref = by_perm, by_order, by_ref
 

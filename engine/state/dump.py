@@ -112,6 +112,7 @@ class State(msgspec.Struct, kw_only=True, array_like=True):
     newest_orders: dict[str, int] = {}
     epoch: int = 0
     blocks: int = 0
+    patterns: dict[str, str] = {}
 
 
 def in_pieces(items: Iterable[Any]) -> msgspec.Raw:
@@ -176,6 +177,7 @@ def dump_state(parts: Parts) -> bytes:
             newest_orders=parts.orders.newest,
             epoch=parts.archive.epoch if parts.archive is not None else 0,
             blocks=parts.archive.count if parts.archive is not None else 0,
+            patterns=dict(parts.attribution.patterns),
         )
     )
 
@@ -247,6 +249,7 @@ def _rest(parts: Parts, state: State) -> None:
             newest[order.strategy] = max(order.timeline[-1].seq, newest.get(order.strategy, 0))
     parts.orders.newest.update(state.newest_orders)
     parts.orders.aliases().update(state.aliases)
+    parts.attribution.patterns = state.patterns
     parts.attribution.load(state.names, state.rules, state.by_perm, state.by_order, state.by_ref)
     booking.findings.load(state.findings)
     intake.fees.load(state.orphans)

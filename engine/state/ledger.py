@@ -28,6 +28,7 @@ from engine.core.events import (
     Quarantined,
     RateSeen,
     RuleSet,
+    StrategiesNamed,
 )
 from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.instrument import Instrument
@@ -65,14 +66,12 @@ class Ledger:
     def __init__(
         self,
         *,
-        patterns: Mapping[str, str] | None = None,
         fa_masters: Iterable[str] = (),
         archive: Archive | None = None,
     ) -> None:
         """Start with empty books.
 
         Args:
-            patterns: ``Settings.strategy_patterns()``.
             fa_masters: Accounts whose executions are repeated per sub-account, beside those that look like an advisor's.
             archive: Where what is settled goes when :meth:`put_away` is called; without one everything stays in memory.
         """
@@ -81,7 +80,7 @@ class Ledger:
         self._shelf, self._index = self._booking.shelf, self._booking.index
         self._findings = self._booking.findings
         self._orders = Orders(self._moment)
-        self._attribution = Attribution(patterns or {})
+        self._attribution = Attribution()
         self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
         self._assignments = Assignments(self._booking)
         self.alone = self._intake.alone
@@ -101,6 +100,7 @@ class Ledger:
             AssignmentMade: self._assignments.make,
             AssignmentReversed: self._assignments.reverse,
             RuleSet: self._attribution.rule,
+            StrategiesNamed: self._attribution.named,
             BreakNoted: notes.note,
             ConnectionSeen: notes.connection,
             Quarantined: notes.quarantined,
@@ -346,6 +346,11 @@ class Ledger:
         return list(self._intake.unbookable.values())
 
     @property
+    def patterns(self) -> Mapping[str, str]:
+        """The settings' strategies in force, with the patterns of their order references."""
+        return self._attribution.patterns
+
+    @property
     def execution_count(self) -> int:
         """Number of executions known."""
         return self._index.count
@@ -369,14 +374,7 @@ class Ledger:
         return dump_state(self._parts())
 
     @classmethod
-    def load(
-        cls,
-        blob: bytes,
-        *,
-        patterns: Mapping[str, str] | None = None,
-        fa_masters: Iterable[str] = (),
-        archive: Archive | None = None,
-    ) -> Ledger:
+    def load(cls, blob: bytes, *, fa_masters: Iterable[str] = (), archive: Archive | None = None) -> Ledger:
         """Bring back what :meth:`dump` gave.
 
         Args:
@@ -385,7 +383,7 @@ class Ledger:
         Raises:
             ValueError: It is of another version, no dump, or the archive does not belong to it.
         """
-        ledger = cls(patterns=patterns, fa_masters=fa_masters, archive=archive)
+        ledger = cls(fa_masters=fa_masters, archive=archive)
         load_state(ledger._parts(), blob)
         return ledger
 

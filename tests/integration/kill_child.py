@@ -164,7 +164,7 @@ async def dies_unwritten(folder: Path, port: int) -> None:
 async def main(folder: Path, port: int) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     offered, accepted = os.open(folder / "offered", flags), os.open(folder / "accepted", flags)
-    async with running(chosen(folder / "data", port, reconcile_every_s=1.0)) as engine:
+    async with running(chosen(folder / "data", port, strategies="LEFT,RIGHT", reconcile_every_s=1.0)) as engine:
         print("running", flush=True)
         async with asyncio.TaskGroup() as load:
             load.create_task(direct(engine, offered, accepted))

@@ -56,7 +56,7 @@ def test_orders_come_back_from_our_own_memory_and_a_snapshot_resets_nothing_f34(
         desk.order(word, strategy="ALPHA")
     desk.fill("1.1.1.01", 4, 100, strategy="ALPHA", perm_id=5)
     before = desk.ledger.timeline("PDU1:5")
-    again = Ledger.load(desk.ledger.dump(), patterns={})
+    again = Ledger.load(desk.ledger.dump())
     assert again.timeline("PDU1:5") == before
     desk.ledger = again
     # The new session can only ask which orders are open: one more sight, and not the history over again.

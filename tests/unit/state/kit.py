@@ -16,6 +16,7 @@ from engine.core.events import (
     Fill,
     InstrumentDescribed,
     OrderUpdate,
+    StrategiesNamed,
 )
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import BAG_CON_ID, Instrument
@@ -52,7 +53,7 @@ class Desk:
     keep = Keep(executions=0, lines=0, smallest=1, orders=0)
     puts_away = False  # set by conftest: everything that is settled leaves memory after each fact
 
-    def __init__(self, **kwargs):
+    def __init__(self, patterns=None, **kwargs):
         self.kwargs = kwargs
         self.archive = MemoryArchive() if self.puts_away else None
         self.ledger = Ledger(**kwargs, archive=self.archive)
@@ -61,6 +62,8 @@ class Desk:
         self.orders = []
         self.findings = []
         self.requests = set()
+        if patterns is not None:
+            self.apply(StrategiesNamed(received_at=self.clock, patterns=patterns))
 
     def apply(self, fact):
         self.facts.append(fact)
@@ -77,10 +80,10 @@ class Desk:
         for _ in self.ledger.put_away(self.keep):
             pass
 
-    def restarted(self, **kwargs):
+    def restarted(self):
         """The ledger as a start from its dump finds it, with an archive of its own."""
         archive = copy.deepcopy(self.archive)
-        ledger = Ledger.load(self.ledger.dump(), **{**self.kwargs, **kwargs}, archive=archive)
+        ledger = Ledger.load(self.ledger.dump(), **self.kwargs, archive=archive)
         if archive is not None:
             archive.epoch = self.archive.epoch  # the dumps of both are to be compared
         return ledger

@@ -80,7 +80,7 @@ def everything(ledger):
 
 def test_a_loaded_ledger_knows_everything_the_dumped_one_knew():
     desk = full_desk()
-    loaded = desk.restarted(patterns={"ALPHA": ""})
+    loaded = desk.restarted()
     assert everything(loaded) == everything(desk.ledger)
     loaded.check()
     assert loaded.dump() == desk.ledger.dump()
@@ -88,7 +88,7 @@ def test_a_loaded_ledger_knows_everything_the_dumped_one_knew():
 
 def test_a_loaded_ledger_continues_as_the_dumped_one_does():
     desk = full_desk()
-    loaded = desk.restarted(patterns={"ALPHA": ""})
+    loaded = desk.restarted()
     original = desk.ledger
     desk_facts = len(desk.facts)
     script = (
