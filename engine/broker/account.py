@@ -42,6 +42,7 @@ class AccountBook:
         self._told: dict[tuple[str, str], tuple[Decimal, str, datetime]] = {}
         self._quotes: dict[tuple[str, int], tuple[Decimal, datetime]] = {}
         self._held: dict[tuple[str, int], Decimal] = {}
+        self._untold: dict[str, set[int]] = {}
         self._magnifiers: dict[int, int] = {}
         self._ready: dict[str, bool] = {}
 
@@ -76,8 +77,18 @@ class AccountBook:
         """
         if quantity is not None:
             self._held[account, con_id] = quantity
+            self._untold.get(account, set()).discard(con_id)
         if quantity and quoted is not None:
             self._quotes[account, con_id] = (quoted, at)
+
+    def portfolio_begins(self, account: str) -> None:
+        """An account's portfolio rows are asked for anew: what is not told until they end is not held any more."""
+        self._untold[account] = {con_id for owner, con_id in self._held if owner == account}
+
+    def portfolio_ends(self, account: str) -> None:
+        """All rows of an account's portfolio were told: IB leaves out what was closed while nobody listened (F120)."""
+        for con_id in self._untold.pop(account, ()):
+            del self._held[account, con_id]
 
     def described(self, con_id: int, magnifier: int) -> None:
         """Take in an instrument's price magnifier."""
@@ -96,6 +107,10 @@ class AccountBook:
     def holds(self, account: str) -> bool:
         """True when the portfolio rows last showed a position; their absence says nothing (F115, F117)."""
         return any(quantity for (owner, _), quantity in self._held.items() if owner == account)
+
+    def shown(self, account: str) -> frozenset[int]:
+        """Instruments of which the portfolio rows last showed a position; see :meth:`holds`."""
+        return frozenset(con_id for (owner, con_id), quantity in self._held.items() if quantity and owner == account)
 
     def base(self, account: str) -> str | None:
         """The account's base currency; ``None`` while unknown, or ambiguous with none configured (F136)."""

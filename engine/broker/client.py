@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from engine.core.snapshot import AccountSnapshot, AccountValue, Confirmed, Mark,
 from engine.errors import BrokerError, BrokerUnavailable
 from engine.ports import Clock
 from engine.settings import Settings
+
+log = logging.getLogger(__name__)
 
 __all__ = ["BrokerState", "IbBroker", "Notice", "load_library"]
 
@@ -183,7 +186,11 @@ class IbBroker:
                 answer = await self._asked(session, wanted)
                 if self._memory.suspicious(answer, self.accounts.holds):
                     await self._sleep(self._pause_s)
-                    answer = self._memory.doubted(await self._asked(session, wanted), self.accounts.holds)
+                    answer = await self._asked(session, wanted)
+                    for snapshot in answer:
+                        if self._memory.lacking(snapshot):
+                            await self._portfolio(session, snapshot.account)
+                    answer = self._memory.doubted(answer, self.accounts.shown)
             except BrokerUnavailable as error:
                 return _unknown(wanted, str(error), requested_at)
             if session is not self._session or not self.available:
@@ -294,6 +301,13 @@ class IbBroker:
                 for row in snapshot.rows:
                     self._work.describe(row.instrument)
         return answer
+
+    async def _portfolio(self, session: Session, account: str) -> None:
+        """Have an account's portfolio rows told anew; without an answer the last known ones count."""
+        try:
+            await session.portfolio(account)
+        except BrokerUnavailable as error:
+            log.warning("%s", error)
 
     def _noticed(self, number: int, code: int, text: str) -> None:
         self.notices.append(Notice(at=self._clock.now(), number=number, code=code, text=text))

@@ -2,8 +2,8 @@
 
 An answer counts when its end marker came on the connection that was asked (F127). Rows of one instrument may come more
 than once before it, and the last one counts (F119). An answer that lacks what the one before had may be true, or IB's
-cache on a bad day (F120): such an answer is asked for once more, and the second one counts unless IB's portfolio rows
-contradict it.
+cache on a bad day (F120): such an answer is asked for once more, and the second one counts unless IB's portfolio rows,
+asked for anew, still show what it lacks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from engine.errors import Unreadable
 
 MOST_ACCOUNTS = 50
 """IB does not answer ``reqPositions`` for advisors with more sub-accounts than this (F118)."""
+
+_NAMED = 5
 
 
 def snapshots(
@@ -103,28 +105,39 @@ class PositionMemory:
             it is the first answer or something else shows a position.
         """
         confirmed = [snapshot for snapshot in answer if isinstance(snapshot, Confirmed)]
-        for snapshot in confirmed:
-            mentioned = {row.instrument.con_id for row in snapshot.rows}
-            if self._held.get(snapshot.account, frozenset()) - mentioned:
-                return True
+        if any(self.lacking(snapshot) for snapshot in confirmed):
+            return True
         if not confirmed or any(_held(snapshot) for snapshot in confirmed):
             return False
         return any(snapshot.account not in self._held or holds(snapshot.account) for snapshot in confirmed)
 
-    def doubted(self, answer: Sequence[AccountSnapshot], holds: Callable[[str], bool]) -> list[AccountSnapshot]:
+    def lacking(self, snapshot: AccountSnapshot) -> frozenset[int]:
+        """Instruments that the account held and that its answer does not mention at all; none of an unknown one."""
+        if not isinstance(snapshot, Confirmed):
+            return frozenset()
+        mentioned = {row.instrument.con_id for row in snapshot.rows}
+        return self._held.get(snapshot.account, frozenset()) - mentioned
+
+    def doubted(
+        self, answer: Sequence[AccountSnapshot], shown: Callable[[str], frozenset[int]]
+    ) -> list[AccountSnapshot]:
         """The second answer, without what another source of IB's contradicts.
 
-        An account that held something and now has no position at all, while its portfolio rows still show one, is
-        unknown, not flat (F120, R3): one of the two is wrong, and only the next answers can say which.
+        An account whose answer lacks what it held, while its portfolio rows still show that, is unknown, not flat (F120,
+        R3): one of the two is wrong, and only the next answers can say which.
 
         Args:
-            holds: True when the portfolio rows show a position in the account.
+            shown: Instruments of which the account's portfolio rows show a position.
         """
         found: list[AccountSnapshot] = []
         for snapshot in answer:
-            empty = isinstance(snapshot, Confirmed) and not _held(snapshot)
-            if empty and self._held.get(snapshot.account) and holds(snapshot.account):
-                reason = "IB answers twice without any position, but its portfolio rows still show some"
+            missing = self.lacking(snapshot) & shown(snapshot.account)
+            if missing:
+                names = ", ".join(map(str, sorted(missing)[:_NAMED]))
+                reason = (
+                    f"IB answers twice without {len(missing)} of the positions held before, but its portfolio rows"
+                    f" still show them ({names}{', …' if len(missing) > _NAMED else ''})"
+                )
                 found.append(Unknown(account=snapshot.account, reason=reason, requested_at=snapshot.requested_at))
             else:
                 found.append(snapshot)

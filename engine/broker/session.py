@@ -76,6 +76,8 @@ class Session:
         self._lost = lost
         self._refusal = ""
         self._replaying = asyncio.Lock()
+        self._one_portfolio = asyncio.Lock()
+        self._accounts = accounts
         self._completed_after = 0.0
         self.ib = library.IB()
         self.ib.RaiseRequestErrors = True
@@ -229,7 +231,10 @@ class Session:
     async def portfolio(self, account: str) -> None:
         """Subscribe to an account's portfolio rows; IB serves one account at a time, the last one asked for (F116)."""
         ask = self._client.reqAccountUpdates
-        await self.requests.unnumbered(portfolio_key(account), lambda: ask(True, account))  # noqa: FBT003 - IB's flag
+        async with self._one_portfolio:
+            self._accounts.portfolio_begins(account)
+            await self.requests.unnumbered(portfolio_key(account), lambda: ask(True, account))  # noqa: FBT003 - IB's flag
+            self._accounts.portfolio_ends(account)
 
     async def current_time(self) -> None:
         """Ask IB for its time, to hear whether it is there."""

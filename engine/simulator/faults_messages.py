@@ -207,10 +207,31 @@ class MessageFaults(Desk):
         """
         self._positions("partial", times, account, rows)
 
-    def _positions(self, mode: str, times: int, account: str, rows: int = 0) -> None:
+    @fault("Positions", "Late positions answer")
+    def late_positions(self, times: int = 1, rows: int = 1, delay_s: float = 15.0) -> None:
+        """The next positions answers begin with some rows; the others, and the end, come late.
+
+        Args:
+            times: How many answers; 0 lasts until cleared.
+            rows: How many rows come at once.
+            delay_s: Seconds until the others come.
+        """
+        self._positions("late", times, "", rows, delay_s)
+
+    @fault("Positions", "Positions answer that ends twice")
+    def twice_ended_positions(self, times: int = 1, delay_s: float = 0.0) -> None:
+        """The next positions answers are whole, and end a second time.
+
+        Args:
+            times: How many answers; 0 lasts until cleared.
+            delay_s: Seconds from the first end to the second.
+        """
+        self._positions("ends", times, "", 0, delay_s)
+
+    def _positions(self, mode: str, times: int, account: str, rows: int = 0, delay_s: float = 0.0) -> None:
         if account:
             self._account(account)
-        self.gateway.rules.positions = PositionsRule(mode, int(times) or None, account, int(rows))
+        self.gateway.rules.positions = PositionsRule(mode, int(times) or None, account, int(rows), float(delay_s))
 
     @fault("Positions", "Good positions answers again")
     def clear_positions(self) -> None:

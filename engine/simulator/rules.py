@@ -21,15 +21,17 @@ class CommissionRule:
 
 @dataclass(slots=True)
 class PositionsRule:
-    """How the coming positions answers fail: ``empty``, ``hang``, ``error`` or ``partial`` (only ``rows`` rows).
+    """How positions answers fail: ``empty``, ``hang``, ``error``, ``partial`` (only ``rows`` rows), ``late``, ``ends``.
 
     ``times`` counts down; ``None`` lasts until cleared. With an ``account`` only that account's rows are missing.
+    A ``late`` answer's other rows and end come after ``delay_s``; of ``ends`` a second end does.
     """
 
     mode: str
     times: int | None
     account: str = ""
     rows: int = 1
+    delay_s: float = 0.0
 
 
 @dataclass(slots=True)

@@ -44,15 +44,22 @@ class Streams:
         rows = list(self._open_positions(self._world.config.accounts))
         if rule is not None and rule.mode == "empty":
             rows = [row for row in rows if rule.account and row[0] != rule.account]
-        elif rule is not None and rule.mode in ("partial", "hang"):
+        elif rule is not None and rule.mode in ("partial", "hang", "late"):
             spoiled = [row for row in rows if rule.account in ("", row[0])][rule.rows :]
             rows = [row for row in rows if row not in spoiled]
+            if rule.mode == "late":
+                self._gateway.later(rule.delay_s, lambda: self._send_positions(session, spoiled))
+        self._send_positions(session, rows, ends=rule is None or rule.mode not in ("hang", "late"))
+        if rule is not None and rule.mode == "ends":
+            self._gateway.later(rule.delay_s, lambda: self._send_positions(session, ()))
+
+    def _send_positions(self, session: Session, rows: Iterable[tuple[str, int]], *, ends: bool = True) -> None:
         for account, con_id in rows:
             held = self._world.accounts[account].holding(con_id)
             quantity = self._gateway.publish.shown(held.quantity)
             cost = self._gateway.publish.cost(account, con_id)
             session.send(answers.position(self._world.catalogue.get(con_id), account, quantity, cost))
-        if rule is None or rule.mode != "hang":
+        if ends:
             session.send(answers.end(62))
 
     def _open_positions(self, accounts: Iterable[str]) -> Iterable[tuple[str, int]]:

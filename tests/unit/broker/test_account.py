@@ -104,6 +104,19 @@ def test_a_london_mark_is_in_pounds_and_unknown_before_the_magnifier_is_f93():
     assert (mark.price, mark.at) == (Decimal("9.47"), NOW)
 
 
+def test_what_a_whole_portfolio_leaves_out_is_not_held_any_more_f120():
+    """It was closed while another account was listened to (F116): no row of zero will ever tell."""
+    accounts = book()
+    for con_id in (77, 78):
+        accounts.portfolio("DU1", con_id, Decimal(5), None, NOW)
+    accounts.portfolio("DU2", 77, Decimal(5), None, NOW)
+    accounts.portfolio_begins("DU1")
+    assert accounts.shown("DU1") == {77, 78}  # nothing is forgotten before the end
+    accounts.portfolio("DU1", 78, Decimal(4), None, NOW)
+    accounts.portfolio_ends("DU1")
+    assert (accounts.shown("DU1"), accounts.shown("DU2")) == ({78}, {77})
+
+
 def test_a_portfolio_row_of_zero_creates_no_mark_f122():
     accounts = book()
     accounts.described(77, 1)

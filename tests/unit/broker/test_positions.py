@@ -116,6 +116,19 @@ def test_an_answer_with_positions_is_believed():
     assert memory.suspicious(read([row("DU1", 1, 5)]), nothing) is False
 
 
+def test_an_answer_that_lacks_twice_what_the_portfolio_still_shows_is_unknown_f120_r3():
+    memory = PositionMemory()
+    memory.remember(read([row("DU1", 1, 5), row("DU1", 2, 5), row("DU2", 1, 5)]))
+    second = read([row("DU1", 1, 5)])
+    one, two = memory.doubted(second, {"DU1": frozenset({1, 2}), "DU2": frozenset()}.__getitem__)
+    assert isinstance(one, Unknown)
+    assert "(2)" in one.reason
+    assert isinstance(two, Confirmed)  # sold out, and the portfolio says so too
+    one, two = memory.doubted(second, {"DU1": frozenset({1}), "DU2": frozenset({3})}.__getitem__)
+    assert isinstance(one, Confirmed)
+    assert isinstance(two, Confirmed)  # what was never among its positions does not count
+
+
 @pytest.mark.parametrize(
     ("managed", "expected", "problem"),
     [
