@@ -79,13 +79,13 @@ class PortfolioManager(ExpiryActs):
             reconciler=self.reconciler,
             submit=room.intake.accept,
             clock=self.clock,
+            everything=room.keeper,
         )
         self.access = Access(settings, self.clock, room.intake.put)
         self._past = Past(room)
         self.back_office = BackOffice(room, self.broker, self.reconciler, self.clock, self._past)
         self.equity_log = EquityLog(room, self.clock)
-        self._live = LiveTables(room, self.broker)
-        self._verifier = Verifier(room)
+        self._live, self._verifier = LiveTables(room, self.broker), Verifier(room)
         self._task: asyncio.Task[None] | None = None
 
     @classmethod

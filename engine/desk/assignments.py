@@ -14,7 +14,7 @@ from engine.core.events import AnyFact, AssignmentLeg, AssignmentMade, Assignmen
 from engine.core.exact import undisturbed
 from engine.core.ids import UNASSIGNED, split_exec_id
 from engine.core.records import FillRecord, PositionRecord
-from engine.desk.books import Books
+from engine.desk.books import Books, Everything
 from engine.desk.picture import Lock, in_force_of, key_of
 from engine.desk.reconciler import Reconciler
 from engine.errors import AssignmentRefused, BadRequest
@@ -50,12 +50,14 @@ class AssignmentDesk:
         reconciler: Reconciler,
         submit: Submit,
         clock: Clock,
+        everything: Everything,
         strategy_of_reference: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         """Take the parts.
 
         Args:
             submit: See :data:`Submit`.
+            everything: Asked without the lock.
             strategy_of_reference: The settings' rule from an order reference to a strategy.
         """
         self._ledger = ledger
@@ -64,6 +66,7 @@ class AssignmentDesk:
         self._reconciler = reconciler
         self._submit = submit
         self._clock = clock
+        self._everything = everything
         self._strategy_of_reference = strategy_of_reference
 
     # --- looking --------------------------------------------------------------------------------------------------
@@ -126,13 +129,13 @@ class AssignmentDesk:
     def suggest_owners(self, account: str, con_id: int) -> list[Suggestion]:
         """Who the residual probably belongs to, best first, with reasons."""
         what = self.assignable(account, con_id)
+        history = [r for r in self._everything.fills() if r.fill.account == account]
+        orders = [
+            o
+            for o in self._everything.orders()
+            if o.update.account == account and o.update.instrument and o.update.instrument.con_id == con_id
+        ]
         with self._lock:
-            history = [r for r in self._ledger.fills() if r.fill.account == account]
-            orders = [
-                o
-                for o in self._ledger.orders()
-                if o.update.account == account and o.update.instrument and o.update.instrument.con_id == con_id
-            ]
             books = [p for p in self._ledger.positions(account=account) if p.instrument_key == con_id]
             decisions = [
                 (entry, record)
@@ -153,8 +156,7 @@ class AssignmentDesk:
 
     def try_rule(self, rule: RuleSet) -> list[Trial]:
         """What a rule would have done with every execution we know; nothing is changed."""
-        with self._lock:
-            return try_rule(rule, self._ledger.fills())
+        return try_rule(rule, self._everything.fills())
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
@@ -282,7 +284,7 @@ class AssignmentDesk:
         """Let the rules in force assign what they match in UNASSIGNED; one entry per rule, account and instrument."""
         with self._lock:
             rules = [r for r in self._ledger.rules() if r.enabled]
-            loose = self._ledger.fills(strategy=UNASSIGNED) if rules else []
+        loose = self._everything.fills(UNASSIGNED) if rules else []
         groups: dict[tuple[str, str, int], list[FillRecord]] = {}
         chosen: dict[str, RuleSet] = {}
         for record in loose:
@@ -340,7 +342,7 @@ class AssignmentDesk:
     def _loose_records(self, account: str, con_id: int) -> list[FillRecord]:
         records = [
             r
-            for r in self._ledger.fills(strategy=UNASSIGNED)
-            if r.state == "active" and r.quantity and key_of(r) == (account, con_id)
+            for r in self._ledger.near.fills([(account, con_id)], strategy=UNASSIGNED)
+            if r.state == "active" and r.quantity
         ]
         return sorted(records, key=lambda r: (r.order_time, r.first_seq))

@@ -115,3 +115,15 @@ class Books(Protocol):
     def preview(self, assignment: AssignmentMade) -> list[tuple[PositionRecord | None, PositionRecord]]:
         """Before and after of every book that an assignment would touch; changes nothing."""
         ...
+
+
+class Everything(Protocol):
+    """All executions and all orders, for who does not hold the ledger's lock."""
+
+    def fills(self, strategy: str | None = None) -> list[FillRecord]:
+        """Current state of each execution, in order of first sight."""
+        ...
+
+    def orders(self, strategy: str | None = None) -> list[OrderRecord]:
+        """Latest sight of each order, in order of first sight."""
+        ...

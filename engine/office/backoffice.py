@@ -284,8 +284,8 @@ class BackOffice:
 
     def _draw_up(self, day: date, account: str, operator: str, reason: str | None, answer: object) -> DayClose:
         room = self._room
+        records = room.keeper.fills()
         with room.lock:
-            records = room.ledger.fills()
             rates = RateTable(dict(room.ledger.rates), dict(room.ledger.bases), room.settings.base_currency)
         end, marks = day_start(day + timedelta(days=1)), room.marks()
         if end <= self._now():

@@ -1,4 +1,4 @@
-"""Tables of the present, from the books in memory; each call holds the ledger's lock only while it copies."""
+"""Tables of the present, from the books in memory; each call holds the ledger's lock only for moments while it copies."""
 
 from __future__ import annotations
 
@@ -58,8 +58,7 @@ class LiveTables:
     def fills(self, strategy: str | None, since: datetime | None) -> pd.DataFrame:
         """The present state of each execution, oldest first."""
         moment = None if since is None else moment_of(since)
-        with self._room.lock:
-            records = self._room.ledger.fills(strategy, moment)
+        records = self._room.keeper.fills(strategy, moment)
         return fills_frame(records)
 
     def fills_page(
@@ -94,8 +93,7 @@ class LiveTables:
             with self._room.lock:
                 newest, total = self._room.ledger.page(strategy, account, skip=skip, limit=rows)
             return fills_frame(newest), total
-        with self._room.lock:
-            records = self._room.ledger.fills(strategy)
+        records = self._room.keeper.fills(strategy)
         wanted = [r for r in records if _fits(r, account, (text or "").lower())]
         pick = heapq.nlargest if falling else heapq.nsmallest
         page = pick(min(skip + rows, len(wanted)), wanted, key=key)[skip:]
@@ -103,8 +101,8 @@ class LiveTables:
 
     def orders(self, strategy: str | None, *, open_only: bool) -> pd.DataFrame:
         """The latest state of each order."""
+        records = self._room.keeper.orders(strategy, open_only=open_only)
         with self._room.lock:
-            records = self._room.ledger.orders(strategy, open_only=open_only)
             old = self._grown_old()
         return _marked(orders_frame(records), old)
 

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engine.core.events import (
@@ -26,15 +27,18 @@ from engine.core.events import (
     RuleSet,
 )
 from engine.state.changes import Changes
+from engine.state.walk import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from engine.core.events import AnyFact
-    from engine.core.records import Finding
+    from engine.core.records import FillRecord, Finding, OrderRecord
     from engine.pipeline.outbox import Outbox
     from engine.ports import Journal
     from engine.state.ledger import Ledger
+    from engine.state.walk import Walk
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ class BookKeeper:
         self._in_books = ledger.seq  # the ledger's own number counts a fact that it is only beginning with
         self._wake = threading.Event()
         self._applied = threading.Condition()
+        self._listening: list[Heard] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._guarded_run, name="fillbook-books", daemon=True)
         self.failure: BaseException | None = None
@@ -97,6 +102,27 @@ class BookKeeper:
         """Apply what the journal holds up to ``head`` (at a start)."""
         self._durable_seq = max(self._durable_seq, head)
         self._wake.set()
+
+    def fills(self, strategy: str | None = None, since: datetime | None = None) -> list[FillRecord]:
+        """As :meth:`engine.state.ledger.Ledger.fills`, for who does not hold the lock: facts are applied meanwhile."""
+        with self._walk() as walk:
+            return walk.fills(strategy, since)
+
+    def orders(self, strategy: str | None = None, *, open_only: bool = False) -> list[OrderRecord]:
+        """As :meth:`engine.state.ledger.Ledger.orders`, for who does not hold the lock."""
+        with self._walk() as walk:
+            return walk.orders(strategy, open_only=open_only)
+
+    @contextmanager
+    def _walk(self) -> Iterator[Walk]:
+        heard = Heard()
+        with self.lock:
+            self._listening.append(heard)
+        try:
+            yield self.ledger.walk(self.lock, heard)
+        finally:
+            with self.lock:
+                self._listening = [other for other in self._listening if other is not heard]
 
     @property
     def seq(self) -> int:
@@ -191,6 +217,10 @@ class BookKeeper:
                     break
             # The facts' own rows came first: `add` says that all up to here is there, and the writer takes at any moment.
             self._outbox.add(changes, group[position - 1][0])
+            for heard in self._listening:
+                heard.facts += [fact for _, fact in group[start:position]]
+                heard.fills += changes.fills
+                heard.orders += changes.orders
             self._in_books = group[position - 1][0]
             self.version += 1
             self.after_slice()

@@ -48,6 +48,7 @@ from engine.state.notes import Notes
 from engine.state.order import Order
 from engine.state.orders import Orders
 from engine.state.putaway import Keep, PutAway
+from engine.state.walk import walker
 
 EVERYDAY = Keep()
 
@@ -61,6 +62,7 @@ class Ledger:
         quarantine: Open quarantined messages by id.
         connections: Recent changes of the link; ``audit``: recent acts of operators.
         near: Answers about some instruments at the cost of these. ``alone``: (now) -> facts as ``Changes.alone`` has them.
+        walk: (lock, heard) -> all executions or orders for a caller who does not hold the lock, see ``state.walk``.
     """
 
     def __init__(
@@ -75,18 +77,16 @@ class Ledger:
             fa_masters: Accounts whose executions are repeated per sub-account, beside those that look like an advisor's.
             archive: Where what is settled goes when :meth:`put_away` is called; without one everything stays in memory.
         """
-        self._booking = Booking()
-        self._moment = self._booking.moment
-        self._shelf, self._index = self._booking.shelf, self._booking.index
-        self._findings = self._booking.findings
-        self._orders = Orders(self._moment)
-        self._attribution = Attribution()
+        self._booking = booking = Booking()
+        self._moment, self._findings = booking.moment, booking.findings
+        self._shelf, self._index = booking.shelf, booking.index
+        self._orders, self._attribution = Orders(self._moment), Attribution()
         self._intake = Intake(self._booking, self._orders, self._attribution, fa_masters)
-        self._assignments = Assignments(self._booking)
-        self.alone = self._intake.alone
-        parts = (self._booking, self._orders, self._attribution, self._assignments)
+        self._assignments, self.alone = Assignments(booking), self._intake.alone
+        parts = (booking, self._orders, self._attribution, self._assignments)
         self._away = None if archive is None else Away(archive, *parts)
         self.near = Near(self._shelf, self._away, self._orders, self._attribution)
+        self.walk = walker(self._shelf, self._index, self._away, self._orders)
         self._notes = notes = Notes(self._findings)
         self.rates, self.bases, self.break_notes = notes.rates, notes.bases, notes.break_notes
         self.quarantine, self.connections, self.audit = notes.quarantine, notes.connections, notes.audit
@@ -118,9 +118,9 @@ class Ledger:
         Returns:
             What it changed.
         """
-        moment, received = self._moment, fact.received_at
+        moment = self._moment
         assert seq > moment.seq, f"facts come in order: {seq} after {moment.seq}"
-        moment.at = max(moment.at, received)
+        moment.at = max(moment.at, fact.received_at)
         moment.seq = seq
         if changes is None:
             changes = Changes()

@@ -157,6 +157,7 @@ class House:
             reconciler=self.reconciler,
             submit=self.submit,
             clock=self.clock,
+            everything=self.ledger,
         )
 
     async def submit(self, facts):
