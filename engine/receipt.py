@@ -26,7 +26,7 @@ class Receipt:
     """The journal's answer for one submission.
 
     Attributes:
-        facts: What was submitted.
+        facts: What was submitted; nothing once it is accepted.
         seq: Sequence of the last of them once they are on disk, else ``None``.
         error: Why the journal refused them, else ``None``.
     """
@@ -111,6 +111,7 @@ def settle_all(receipts: Iterable[Receipt], before: int) -> None:
         for receipt in receipts:
             seq += len(receipt.facts)
             receipt.seq = seq
+            receipt.facts = ()  # they are on disk; whoever keeps the receipt shall not keep a burst in memory with it
     for receipt in receipts:
         if receipt._acts is not None:  # noqa: SLF001 - the same module's
             receipt.tell()

@@ -26,21 +26,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
-import msgspec
-
-from engine.core.events import AnyFact, decode_facts, encode_facts, writable
-from engine.errors import JournalDamaged, JournalFull
+from engine.core.events import AnyFact, encode_facts, writable
+from engine.core.instrument import Instrument
+from engine.errors import JournalFull
 from engine.ports import Clock
 from engine.receipt import Receipt, settle_all
 from engine.storage.calls import PATIENCE_S
+from engine.storage.groups import Group, read_group
 from engine.storage.journal_file import GroupRow, JournalFile
 
 log = logging.getLogger(__name__)
 
 GROUP_LIMIT: Final = 2000
 """Most facts of one commit: it bounds how long the first of a burst waits for the last."""
-
-Group = list[tuple[int, AnyFact]]
 
 
 class Checkpoint(NamedTuple):
@@ -103,6 +101,7 @@ class SqliteJournal:
         self._taken: list[Receipt] = []
         self._since = 0.0
         self.failure: BaseException | None = None
+        self._instruments: dict[int, Instrument] = {}
         self._commit_ms: deque[float] = deque(maxlen=2000)
         self._commits = 0
         self._thread = threading.Thread(target=self._guarded_run, name="journal", daemon=True)
@@ -274,7 +273,7 @@ class SqliteJournal:
             if not rows:
                 break
             for row in rows:
-                found += [pair for pair in read_group(row, self.path) if pair[0] > after]
+                found += [pair for pair in read_group(row, self.path, self._instruments) if pair[0] > after]
                 if len(found) >= limit:
                     break
         return found
@@ -380,20 +379,3 @@ def _encoded(facts: list[AnyFact]) -> tuple[list[AnyFact], bytes]:
     except UnicodeEncodeError:
         facts = writable(facts)
         return facts, encode_facts(facts)
-
-
-def read_group(row: GroupRow, path: Path) -> Group:
-    """The facts of one row.
-
-    Raises:
-        JournalDamaged: Checksum, form or count is wrong; the text names file and row.
-    """
-    if zlib.crc32(row.blob) != row.crc:
-        raise JournalDamaged(f"journal {path}: row {row.first} is damaged (its checksum is wrong)")
-    try:
-        facts = decode_facts(row.blob)
-    except msgspec.DecodeError as error:
-        raise JournalDamaged(f"journal {path}: row {row.first} cannot be read ({error})") from error
-    if len(facts) != row.size:
-        raise JournalDamaged(f"journal {path}: row {row.first} has {len(facts)} facts instead of {row.size}")
-    return list(enumerate(facts, row.first))

@@ -48,6 +48,12 @@ def test_a_refusal_is_told_to_who_handed_over_and_raised_for_who_waits():
         receipt.result(0)
 
 
+def test_what_is_accepted_is_kept_by_the_journal_and_not_by_the_receipt():
+    receipts = [Receipt([FACT]), Receipt([FACT, FACT])]
+    settle_all(receipts, 4)
+    assert [(receipt.seq, list(receipt.facts)) for receipt in receipts] == [(5, []), (7, [])]
+
+
 def test_an_acceptance_says_nothing_to_who_only_wants_to_hear_of_refusals():
     kept = []
     settle_all([Receipt([FACT], kept.append)], 0)
