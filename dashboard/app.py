@@ -19,15 +19,17 @@ from bokeh.document import Document
 from panel.util.parameters import edit_readonly
 
 from dashboard import frames, theme
+from dashboard import zone as zones
 from dashboard.desk import Desk
 from dashboard.first import TEMPLATE, first_sight
 from dashboard.host import forget
 from dashboard.hub import Hub
-from dashboard.model import URL_NAMES, SessionState, read_moment
+from dashboard.model import URL_NAMES, SessionState
 from dashboard.parts import Screen, not_live, notice, text
 from dashboard.picture import Picture, read_past
 from dashboard.pulse import Pulse, stale_after, strip
 from dashboard.roles import LOCAL_USER
+from dashboard.side import Side
 from dashboard.theme import escape
 from dashboard.views.assignments import Assignments
 from dashboard.views.dayclose import DayClose
@@ -45,8 +47,6 @@ log = logging.getLogger(__name__)
 
 RECENT_S: Final = 1.5
 """A picture older than this is not shown, not even for the moment until the next one."""
-
-ALL_STRATEGIES, ALL_ACCOUNTS = "All strategies", "All accounts"
 
 SCREENS: Final[dict[str, type[Screen]]] = {
     "overview": Overview,
@@ -91,7 +91,7 @@ class Shell:
         self.desk = Desk(engine, hub, self.state, user)
         self.doc: Document | None = None
         self.screens: dict[str, Screen] = {}
-        self.pulse = Pulse(on_answer=self._answered, on_go=self._follow, sizing_mode="stretch_width", margin=0)
+        self.pulse = Pulse(self._answered, self._follow, self._browser_in, sizing_mode="stretch_width", margin=0)
         self.title = text()
         self.banner = text(visible=False)
         self.loading = text("<p class='dim' role='status'>Loading the books …</p>")
@@ -102,6 +102,7 @@ class Shell:
         self.state.param.watch(self._moved, ["view"])
         self.state.param.watch(self._travelled, ["as_of"])
         self.state.param.watch(self._filtered, ["strategy", "account"])
+        self.state.param.watch(self._rezoned, ["zone"])
 
     # --- the frame --------------------------------------------------------------------------------------------------
 
@@ -121,38 +122,7 @@ class Shell:
             sizing_mode="stretch_width",
             margin=(4, 0),
         )
-        self.strategy = pmui.Select(
-            label="Strategy", options=[ALL_STRATEGIES], value=ALL_STRATEGIES, size="small", sizing_mode="stretch_width"
-        )
-        self.account = pmui.Select(
-            label="Account", options=[ALL_ACCOUNTS], value=ALL_ACCOUNTS, size="small", sizing_mode="stretch_width"
-        )
-        self.as_of = pmui.TextInput(
-            label="As of (UTC)", placeholder="2026-01-31 16:00", size="small", sizing_mode="stretch_width"
-        )
-        self.travel = pmui.Button(label="Show", variant="outlined", size="small", on_click=self._travel)
-        self.live = pmui.Button(
-            label="Back to live",
-            variant="contained",
-            size="small",
-            visible=False,
-            on_click=lambda _: setattr(self.state, "as_of", ""),
-        )
-        self.strategy.param.watch(self._chosen, "value")
-        self.account.param.watch(self._chosen, "value")
-        who = "operator" if self.desk.may_act else "viewer, may look only"
-        side = pn.Column(
-            self.nav,
-            text("<h2>Filter</h2>", margin=(6, 14)),
-            self.strategy,
-            self.account,
-            text("<h2>Time travel</h2>", margin=(10, 14, 0, 14)),
-            self.as_of,
-            pn.Row(self.travel, self.live, margin=(0, 6)),
-            text(f"<p class='dim'>{escape(self.desk.user)} · {who}</p>", margin=(12, 14)),
-            sizing_mode="stretch_width",
-            margin=0,
-        )
+        self.side = Side(self.desk, self.nav)
         main = pn.Column(
             self.banner,
             self.title,
@@ -164,7 +134,7 @@ class Shell:
         page = pmui.Page(
             title="Fillbook",
             header=[self.pulse],
-            sidebar=[side],
+            sidebar=[self.side.layout],
             main=[main],
             sidebar_width=216,
             sidebar_resizable=False,
@@ -231,9 +201,10 @@ class Shell:
             now,
             frames.base_currency(picture.table("positions"), self.engine.settings.base_currency),
             stale_after(self.engine.settings),
+            self.state.clock,
         )
         self.pulse.say({"screen": self._key() if self._on_show is not None else "", **words})
-        self._offer(picture)
+        self.side.offer(picture)
         if len(self.nav.items) != len(self.keys):  # the page was built while the engine was still starting
             self.nav.items = self._items()
         shown = picture if self._past is None else self._past
@@ -312,39 +283,24 @@ class Shell:
             self._draw_screen(self.state.picture)
         self.hub.hurry()
 
-    def _offer(self, picture: Picture) -> None:
-        positions = picture.table("positions")
-        names = sorted({str(n) for n in positions["strategy"]}) if "strategy" in positions else []
-        broker = picture.parts.get("broker")
-        accounts = sorted(
-            {str(a) for a in getattr(broker, "accounts", ())}
-            | ({str(a) for a in positions["account"]} if "account" in positions else set())
-        )
-        for widget, everything, found, value in (
-            (self.strategy, ALL_STRATEGIES, names, self.state.strategy),
-            (self.account, ALL_ACCOUNTS, accounts, self.state.account),
-        ):
-            options = [everything, *found, *([value] if value and value not in found else [])]
-            if widget.options != options:
-                widget.param.update(options=options, value=value or everything)
-            elif widget.value != (value or everything):
-                widget.value = value or everything
-
-    def _chosen(self, event: Any) -> None:
-        value = "" if event.new in {ALL_STRATEGIES, ALL_ACCOUNTS} else event.new
-        setattr(self.state, "strategy" if event.obj is self.strategy else "account", value)
-
     def _filtered(self, *_events: Any) -> None:
         if self.state.picture is not None:
             self._draw_screen(self.state.picture)
 
-    def _travel(self, _event: Any) -> None:
-        words = (self.as_of.value or self.as_of.value_input or "").strip()
-        moment = read_moment(words)
-        if moment is None:
-            self.desk.say(f"{words!r} is no moment; write it like 2026-01-31 16:00", "error")
+    def _browser_in(self, name: str) -> None:
+        self.side.browser_in(name)
+
+    def _rezoned(self, _event: Any) -> None:
+        """Make the screens anew: their columns and axes name the zone."""
+        if zones.find(self.state.zone) is None:
+            self.desk.say(f"{self.state.zone!r} is no time zone: times are in UTC", "warning")
+        self.side.show_zone()
+        if self.doc is None:  # the link is still being read; nothing was drawn yet
             return
-        self.state.as_of = moment.isoformat()
+        self.screens.clear()
+        if self.state.moment is not None:
+            self.banner.object = not_live(self.state.moment, self.state.clock, "")
+        self._moved(None)
 
     def _travelled(self, _event: Any) -> None:
         moment = self.state.moment
@@ -352,12 +308,12 @@ class Shell:
             if self.state.as_of:
                 self.desk.say(f"{self.state.as_of!r} is no moment: the page is live", "warning")
             self._past = None
-            self.banner.visible = self.live.visible = False
+            self.banner.visible = self.side.live.visible = False
             self.hub.hurry()
             return
-        self.as_of.value = moment.strftime("%Y-%m-%d %H:%M:%S")
-        self.banner.param.update(object=not_live(moment, "reading the store …"), visible=True)
-        self.live.visible = True
+        self.side.show_zone()
+        self.banner.param.update(object=not_live(moment, self.state.clock, "reading the store …"), visible=True)
+        self.side.live.visible = True
         pn.state.execute(self._read_past)
 
     async def _read_past(self) -> None:
@@ -368,7 +324,7 @@ class Shell:
         if self.state.moment != moment:
             return  # somebody went on while the store was read
         self._past = self.state.picture = past
-        self.banner.object = not_live(moment, "")
+        self.banner.object = not_live(moment, self.state.clock, "")
         for screen in self.screens.values():
             screen.forget()
         self._draw_screen(past)

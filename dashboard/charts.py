@@ -20,11 +20,12 @@ from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem
 
 from dashboard import theme
 from dashboard.earnings import Curves
+from dashboard.zone import UTC_ZONE, Zone
 
 hv.Store.set_current_backend("bokeh")
 assert holoviews.plotting.bokeh is not None  # importing it registers the backend
 
-EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001  Bokeh draws a naive time as it is: UTC, as the axis says
+EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001  Bokeh draws a naive time as it is, as the axis says
 TOTAL: Final = "Total"
 
 
@@ -39,7 +40,7 @@ def rendered(element: Any) -> Any:
         return hv.render(element)
 
 
-def equity_chart() -> tuple[Any, ColumnDataSource]:
+def equity_chart(zone: Zone = UTC_ZONE) -> tuple[Any, ColumnDataSource]:
     """One line per strategy; returns the figure and the source to set the columns of, see :func:`equity_columns`."""
     line = {"at": [EPOCH, EPOCH + timedelta(seconds=1)], "equity": [0.0, 1.0], "strategy": "", "colour": "#888888"}
     lines = hv.Contours([line], ["at", "equity"], ["strategy", "colour"]).opts(
@@ -73,7 +74,7 @@ def equity_chart() -> tuple[Any, ColumnDataSource]:
     )
     plot.add_tools(
         HoverTool(
-            tooltips=[("strategy", "@strategy"), ("at", "$x{%H:%M:%S} UTC"), ("equity", "$y{+0,0.00}")],
+            tooltips=[("strategy", "@strategy"), ("at", f"$x{{%F %H:%M:%S}} {zone.label}"), ("equity", "$y{+0,0.00}")],
             formatters={"$x": "datetime"},
             line_policy="nearest",
         )
@@ -83,12 +84,20 @@ def equity_chart() -> tuple[Any, ColumnDataSource]:
     return plot, drawn.data_source
 
 
-def equity_columns(curves: Curves, total: tuple[list[datetime], list[float]] | None = None) -> dict[str, list[Any]]:
-    """Columns of the equity chart's source; naive UTC, since Bokeh draws a naive time as it is."""
+def name_axis(plot: Any, name: str) -> None:
+    """Name the time axis, should it not have this name already; in a hold, like all that is written past Panel."""
+    if plot.xaxis[0].axis_label != name:
+        plot.xaxis[0].axis_label = name
+
+
+def equity_columns(
+    curves: Curves, total: tuple[list[datetime], list[float]] | None = None, shift: timedelta = timedelta(0)
+) -> dict[str, list[Any]]:
+    """Columns of the equity chart's source; naive, since Bokeh draws a naive time as it is: UTC plus ``shift``."""
     named = list(curves.items()) + ([(TOTAL, total)] if total is not None and len(curves) > 1 else [])
     colours = theme.STRATEGY_COLOURS
     return {
-        "xs": [[moment.astimezone(UTC).replace(tzinfo=None) for moment in times] for _, (times, _) in named],
+        "xs": [[moment.astimezone(UTC).replace(tzinfo=None) + shift for moment in times] for _, (times, _) in named],
         "ys": [values for _, (_, values) in named],
         "strategy": [name if len(name) <= 16 else name[:15] + "…" for name, _ in named],
         "colour": [
@@ -134,16 +143,18 @@ def fit_ranges(plot: Any, columns: Mapping[str, list[Any]]) -> None:
     plot.y_range.update(start=min(values) - air, end=max(values) + air)
 
 
-def residual_chart(history: pd.DataFrame, until: datetime) -> Any:
+def residual_chart(history: pd.DataFrame, until: datetime, zone: Zone = UTC_ZONE) -> Any:
     """The residual of one break over time, as steps: it stands until the next change.
 
     Args:
         history: ``recorded_at`` (aware), ``residual`` and ``state``, oldest first, at least one row.
         until: Where the last step ends, aware.
+        zone: What the times are shown in.
     """
     last = history.iloc[[-1]].assign(recorded_at=pd.Timestamp(until))
     steps = pd.concat([history, last], ignore_index=True)
     steps["recorded_at"] = pd.to_datetime(steps["recorded_at"], utc=True, cache=False).dt.tz_localize(None)
+    steps["recorded_at"] += zone.shift(until)
     steps = steps[["recorded_at", "residual", "state"]]
     line = hv.Curve(steps, "recorded_at", "residual").opts(
         interpolation="steps-post", color=theme.STRATEGY_COLOURS[0], line_width=2
@@ -154,7 +165,7 @@ def residual_chart(history: pd.DataFrame, until: datetime) -> Any:
         tools=[
             HoverTool(
                 tooltips=[
-                    ("at", "@recorded_at{%F %H:%M:%S} UTC"),
+                    ("at", f"@recorded_at{{%F %H:%M:%S}} {zone.label}"),
                     ("residual", "@residual{+0,0.########}"),
                     ("state", "@state"),
                 ],
@@ -167,7 +178,7 @@ def residual_chart(history: pd.DataFrame, until: datetime) -> Any:
         height=190,
         toolbar=None,
         default_tools=[],
-        xlabel="time (UTC)",
+        xlabel=zone.axis(until),
         ylabel="residual",
         show_grid=True,
     )

@@ -19,8 +19,10 @@ import pandas as pd
 from panel_material_ui.base import BASE_TEMPLATE
 
 from dashboard import frames
+from dashboard.files import MOMENTS
 from dashboard.picture import Picture, read
 from dashboard.theme import escape, time_text
+from dashboard.zone import UTC_ZONE, Zone
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +179,13 @@ def first_sight(shell: Any, titles: Mapping[str, str]) -> str:
         live = shell.hub.running and not state.as_of
         picture = first_picture(shell.engine, view, shell.recent()) if live else None
         return first_html(
-            view, titles, picture, strategy=state.strategy, account=state.account, dark=bool(shell.page.dark_theme)
+            view,
+            titles,
+            picture,
+            strategy=state.strategy,
+            account=state.account,
+            dark=bool(shell.page.dark_theme),
+            zone=state.clock,
         )
     except Exception:
         log.exception("The first sight of %s cannot be drawn", view)
@@ -195,7 +203,14 @@ def first_picture(engine: Any, view: str, recent: Picture | None) -> Picture | N
 
 
 def first_html(
-    view: str, titles: Mapping[str, str], picture: Picture | None, *, strategy: str, account: str, dark: bool
+    view: str,
+    titles: Mapping[str, str],
+    picture: Picture | None,
+    *,
+    strategy: str,
+    account: str,
+    dark: bool,
+    zone: Zone = UTC_ZONE,
 ) -> str:
     """The first sight of a page.
 
@@ -206,15 +221,17 @@ def first_html(
         strategy: Only this one, empty for all.
         account: Only this one, empty for all.
         dark: In the dark theme's colours.
+        zone: What moments are shown in.
     """
     words = "Loading …"
     shown = ""
     if picture is not None:
-        words = (
-            f"Books as of {time_text(min(picture.at, datetime.now(UTC)))}. They do not move yet: the page is loading …"
-        )
+        at = time_text(min(picture.at, datetime.now(UTC)), zone)
+        words = f"Books as of {at}. They do not move yet: the page is loading …"
         tables = CONTENT[view][1](picture, strategy, account)
-        shown = "".join((f"<h2>{escape(name)}</h2>" if name else "") + _table(table) for name, table in tables.items())
+        shown = "".join(
+            (f"<h2>{escape(name)}</h2>" if name else "") + _table(table, zone) for name, table in tables.items()
+        )
     menu = "".join(f"<li>{escape(title)}</li>" for title in titles.values())
     return (
         f'<style>{STYLE}</style><div id="fillbook-first" class="{"dark" if dark else "light"}" aria-hidden="true">'
@@ -222,16 +239,24 @@ def first_html(
     )
 
 
-def _table(table: pd.DataFrame) -> str:
+def _table(table: pd.DataFrame, zone: Zone) -> str:
     if table.empty:
         return "<p>Nothing here.</p>"
     table = table.head(ROWS)
+    moments = [name for name in table if name in MOMENTS]
+    for name in moments:
+        words = table[name] if table[name].dtype == object else pd.Series(frames.clock(table[name]))
+        table = table.assign(**{name: zone.locals(words.tolist(), 0, 19)})
     columns = [(name, table[name].dtype.kind in NUMBERS) for name in table]
-    head = "".join(f"<th{_side(number)}>{escape(str(name).replace('_', ' '))}</th>" for name, number in columns)
+    head = "".join(f"<th{_side(number)}>{escape(_title(str(name), zone))}</th>" for name, number in columns)
     cells = [[_cell(value, number) for value in table[name].tolist()] for name, number in columns]
     return (
         f"<table><tr>{head}</tr>{''.join('<tr>' + ''.join(row) + '</tr>' for row in zip(*cells, strict=True))}</table>"
     )
+
+
+def _title(name: str, zone: Zone) -> str:
+    return name.replace("_", " ") + (f" ({zone.label})" if name in MOMENTS else "")
 
 
 def _side(number: bool) -> str:

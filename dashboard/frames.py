@@ -40,22 +40,23 @@ def tidy(
     size = len(source)
     out: dict[str, Any] = {}
     for name in texts:
-        out[name] = _texts(source[name]) if name in source else _objects([""] * size)
+        out[name] = _texts(source[name]) if name in source else objects([""] * size)
     for name in numbers:
         out[name] = number_column(source, name).to_numpy()
     for name in times:
-        out[name] = _objects(clock(source[name]) if name in source else [""] * size)
+        out[name] = objects(clock(source[name]) if name in source else [""] * size)
     return pd.DataFrame(out, columns=[*texts, *numbers, *times])
 
 
-def _objects(values: list[Any]) -> Any:
+def objects(values: list[Any]) -> Any:
+    """A column of these values, whatever they are."""
     out = np.empty(len(values), dtype=object)
     out[:] = values
     return out
 
 
 def _texts(values: pd.Series[Any]) -> Any:
-    return _objects([v if type(v) is str else "" if _missing(v) else str(v) for v in values.tolist()])
+    return objects([v if type(v) is str else "" if _missing(v) else str(v) for v in values.tolist()])
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -143,7 +144,7 @@ def with_instrument(frame: pd.DataFrame) -> pd.DataFrame:
         frame[name].tolist() if name in frame else blank for name in ("local_symbol", "symbol", "con_id")
     )
     names = [str(one or two or f"con_id {three or '?'}") for one, two, three in zip(local, symbol, con_id, strict=True)]
-    return frame.assign(instrument=_objects(names))
+    return frame.assign(instrument=objects(names))
 
 
 def positions_table(
@@ -388,13 +389,3 @@ def matching(frame: pd.DataFrame, words: str) -> pd.DataFrame:
     for name in frame.select_dtypes(include=["object", "string"]):
         hit |= frame[name].astype(str).str.contains(words, case=False, regex=False)
     return frame[hit]
-
-
-def harmless(frame: pd.DataFrame) -> pd.DataFrame:
-    """For a file that a spreadsheet will open: a text that begins like a formula gets an apostrophe in front."""
-    out = frame.copy()
-    for name in out.select_dtypes(include=["object", "string"]):
-        out[name] = [
-            f"'{v}" if isinstance(v, str) and v[:1] in {"=", "+", "-", "@", "\t", "\r"} else v for v in out[name]
-        ]
-    return out

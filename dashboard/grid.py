@@ -21,14 +21,16 @@ from bokeh.util.warnings import BokehUserWarning
 from panel.viewable import Viewable, Viewer
 
 from dashboard import theme
-from dashboard.frames import harmless, same
+from dashboard.files import csv_of
+from dashboard.frames import objects, same
 from dashboard.table import Table
 from dashboard.theme import escape
+from dashboard.zone import UTC_ZONE, Zone
 
 # Panel's tables send style sheets that the server knows back to it when the theme is set; Bokeh tells so each time.
 warnings.filterwarnings("ignore", "reference already known", BokehUserWarning)
 
-Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "time"]
+Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "time", "clock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,9 @@ class Column:
     """One column on the screen.
 
     Attributes:
-        title: What stands above it, unit or zone included.
+        title: What stands above it, unit included; ``{zone}`` becomes the zone of the table.
         kind: How it is written: ``money`` signed and coloured (``whole`` without decimals), ``amount`` plain, ``qty``
-            signed.
+            signed; ``time`` (``clock`` without the date) in the zone of the table, UTC text in the frame.
         width: Pixels; ``None`` lets the content decide.
         filter: True for a filter field under the title.
     """
@@ -49,9 +51,11 @@ class Column:
     filter: bool = False
 
 
+TEXTS: Final = frozenset({"text", "time", "clock"})
 _MAKERS: Final[Mapping[str, Callable[[], Any]]] = {
     "text": lambda: "plaintext",
     "time": lambda: "plaintext",
+    "clock": lambda: "plaintext",
     "money": theme.money,
     "amount": lambda: theme.money(coloured=False),
     "whole": theme.whole,
@@ -73,6 +77,7 @@ class Grid(Viewer):
         on_select: Called with the selected rows as a frame, whenever other rows are selected than before.
         key: Columns by which a row is known again; without any the table holds still while a row is selected.
         fit: True squeezes the columns into the width there is; False scrolls.
+        zone: What moments are shown in.
         sortable: False where the order is chosen elsewhere, because the table holds one page only.
     """
 
@@ -87,11 +92,13 @@ class Grid(Viewer):
         on_select: Callable[[pd.DataFrame], None] | None = None,
         key: tuple[str, ...] = (),
         fit: bool = False,
+        zone: Zone = UTC_ZONE,
         sortable: bool = True,
         **params: Any,
     ) -> None:
         super().__init__(**params)
         self.columns = dict(columns)
+        self.zone = zone
         self.on_select = on_select
         self.page_size = page_size
         self.key = key
@@ -103,10 +110,10 @@ class Grid(Viewer):
         self._moving = False
         self.table = Table(
             self._frame(pd.DataFrame()),
-            titles={name: column.title for name, column in columns.items()},
+            titles={name: c.title.replace("{zone}", zone.label) for name, c in columns.items()},
             formatters={name: _MAKERS[column.kind]() for name, column in columns.items()},
-            text_align={n: "left" if c.kind in {"text", "time"} else "right" for n, c in columns.items()},
-            header_align={n: "left" if c.kind in {"text", "time"} else "right" for n, c in columns.items()},
+            text_align={n: "left" if c.kind in TEXTS else "right" for n, c in columns.items()},
+            header_align={n: "left" if c.kind in TEXTS else "right" for n, c in columns.items()},
             widths={name: column.width for name, column in columns.items() if column.width},
             header_filters={
                 n: {"type": "input", "func": "like", "placeholder": "filter"} for n, c in columns.items() if c.filter
@@ -233,7 +240,7 @@ class Grid(Viewer):
     def csv(self) -> io.StringIO:
         """The table as CSV, harmless to a spreadsheet."""
         frame = self._pending if self._pending is not None else self._shown
-        return io.StringIO("" if frame is None else harmless(frame).to_csv(index=False))
+        return csv_of(frame, self.zone)
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -246,22 +253,30 @@ class Grid(Viewer):
         out = frame.reset_index(drop=True)
         for name, column in self.columns.items():
             if name not in out:
-                out[name] = (
-                    pd.Series([], dtype="object") if column.kind in {"text", "time"} else pd.Series([], dtype="float64")
-                )
+                out[name] = pd.Series([], dtype="object") if column.kind in TEXTS else pd.Series([], dtype="float64")
         return out[list(self.columns) + [name for name in out if name not in self.columns]]
 
     def _put(self, frame: pd.DataFrame) -> None:
         self._shown, self._pending = frame, None
         # Only what is shown goes to the browser, always under the same columns: Tabulator stumbles over a table whose
         # columns change while it is still being built.
-        shown = frame[list(self.columns)]
+        shown = self._local(frame[list(self.columns)])
         classes = ["one-page" if len(frame) <= self.page_size else "many-pages", *self._classes]
         if classes != self.table.css_classes:
             self.table.css_classes = classes
         if not same(self.table.value, shown):
             self.table.put(shown)
         self._say("")
+
+    def _local(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The same table with its moments in the zone shown."""
+        moments = {name: column.kind for name, column in self.columns.items() if column.kind in {"time", "clock"}}
+        for name, kind in moments.items():
+            if kind == "time" and self.zone is UTC_ZONE:
+                continue
+            cut = (11, 19) if kind == "clock" else (0, None)
+            frame = frame.assign(**{name: objects(self.zone.locals(frame[name].tolist(), *cut))})
+        return frame
 
     def _selected(self, _event: Any) -> None:
         if self._moving:

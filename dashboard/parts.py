@@ -15,6 +15,7 @@ from dashboard.desk import Desk
 from dashboard.model import SessionState
 from dashboard.picture import Picture
 from dashboard.theme import escape, time_text
+from dashboard.zone import Zone
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +116,11 @@ def notice(kind: str, words: object) -> str:
     return f'<div class="notice {kind}" role="status">{escape(words)}</div>'
 
 
-def not_live(moment: datetime, more: str) -> str:
+def not_live(moment: datetime, zone: Zone, more: str) -> str:
     """The sign that the page shows the past."""
     return (
         '<div class="notice warn" role="alert" style="font-size:15px;font-weight:700">⏱ NOT LIVE – books as of '
-        f"{escape(time_text(moment))}. Acts are off. {escape(more)}</div>"
+        f"{escape(time_text(moment, zone))}. Acts are off. {escape(more)}</div>"
     )
 
 
@@ -135,6 +136,7 @@ class Screen(Viewer):
         title: Its heading.
         needs: Parts of the picture it draws from.
         travels: True when it can show a past moment.
+        zone: What its times are shown in; the page makes its screens anew when another one is chosen.
     """
 
     title: ClassVar[str] = ""
@@ -144,6 +146,7 @@ class Screen(Viewer):
     def __init__(self, desk: Desk, **params: Any) -> None:
         super().__init__(**params)
         self.desk = desk
+        self.zone = desk.state.clock
         self.errors = text(visible=False)
         self._stamps: dict[str, object] = {}
         self._followed: object = None

@@ -70,6 +70,7 @@ export function render({model, el}) {
   stale.hidden = true
   el.append(strip, stale)
 
+  model.send_msg({zone: Intl.DateTimeFormat().resolvedOptions().timeZone ?? ""})
   let last = Date.now()
   let mended = 0
   let screen = ""

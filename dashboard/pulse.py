@@ -15,6 +15,7 @@ from dashboard.frames import unbalanced
 from dashboard.model import VIEWS
 from dashboard.picture import Picture
 from dashboard.theme import duration_text, partial_sum, partial_text, time_text
+from dashboard.zone import UTC_ZONE, Zone
 
 HERE = Path(__file__).parent
 
@@ -26,10 +27,17 @@ class Pulse(JSComponent):
     _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("mend.js", "quick.js", "pulse.js"))
     _stylesheets = [(HERE / "pulse.css").read_text(encoding="utf-8")]  # noqa: RUF012  Panel's own spelling of a class option
 
-    def __init__(self, on_answer: Callable[[], None], on_go: Callable[[str, str], None], **params: Any) -> None:
+    def __init__(
+        self,
+        on_answer: Callable[[], None],
+        on_go: Callable[[str, str], None],
+        on_zone: Callable[[str], None],
+        **params: Any,
+    ) -> None:
         super().__init__(**params)
         self._on_answer = on_answer
         self._on_go = on_go
+        self._on_zone = on_zone
         self._seq = 0
 
     def say(self, content: dict[str, Any]) -> None:
@@ -40,6 +48,8 @@ class Pulse(JSComponent):
     def _handle_msg(self, msg: Any) -> None:
         if isinstance(msg, dict) and "ack" in msg:
             self._on_answer()
+        elif isinstance(msg, dict) and "zone" in msg:
+            self._on_zone(str(msg["zone"]))
         elif isinstance(msg, dict):
             view, _, what = str(msg.get("go")).partition(" ")
             if view in VIEWS:
@@ -47,7 +57,12 @@ class Pulse(JSComponent):
 
 
 def strip(
-    picture: Picture, today: dict[str, float], now: datetime, base: str, stale_s: float | None = None
+    picture: Picture,
+    today: dict[str, float],
+    now: datetime,
+    base: str,
+    stale_s: float | None = None,
+    zone: Zone = UTC_ZONE,
 ) -> dict[str, Any]:
     """Put the strip's content into words.
 
@@ -57,6 +72,7 @@ def strip(
         now: Aware.
         base: Base currency's name for display.
         stale_s: See :func:`stale_after`.
+        zone: What moments are written in.
     """
     health = picture.parts.get("health") or {}
     total, unknown = partial_sum(today.values())
@@ -66,8 +82,8 @@ def strip(
     store_bad = store.get("state", "ok") != "ok"
     return {
         "chips": {
-            "broker": broker_chip(picture.parts.get("broker"), now),
-            "age": age_chip(heard_at(picture), now),
+            "broker": broker_chip(picture.parts.get("broker"), now, zone),
+            "age": age_chip(heard_at(picture), now, zone),
             "queue": {
                 "text": "—" if depth is None else f"{depth:,}",
                 "state": "warn" if depth and depth > 1000 else "good",
@@ -85,7 +101,7 @@ def strip(
                 + (f"; not known for {unknown} positions or strategies" if unknown else ""),
             },
         },
-        "square": square_badge(picture.parts.get("square"), now, stale_s),
+        "square": square_badge(picture.parts.get("square"), now, stale_s, zone),
     }
 
 
@@ -93,11 +109,11 @@ def _ms(value: float | None) -> str:
     return "—" if value is None else duration_text(value / 1000)
 
 
-def broker_chip(broker: Any, now: datetime) -> dict[str, str]:
+def broker_chip(broker: Any, now: datetime, zone: Zone = UTC_ZONE) -> dict[str, str]:
     """Connection in words and colour."""
     if broker is None:
         return {"text": "unknown", "state": "warn", "title": ""}
-    since = f"since {time_text(broker.since, date=False)}" if broker.since else ""
+    since = f"since {time_text(broker.since, zone, date=False)}" if broker.since else ""
     words = {"connected": "connected", "degraded": "degraded", "unavailable": "unavailable", "stale": "not answering"}
     state = {"connected": "good", "degraded": "warn"}.get(broker.state, "bad")
     text = words.get(broker.state, str(broker.state))
@@ -117,7 +133,7 @@ def heard_at(picture: Picture) -> datetime | None:
     return known or getattr(broker, "last_sync", None)
 
 
-def age_chip(at: datetime | None, now: datetime) -> dict[str, str]:
+def age_chip(at: datetime | None, now: datetime, zone: Zone = UTC_ZONE) -> dict[str, str]:
     """Age of the last thing heard from IB."""
     if at is None:
         return {"text": "—", "state": "warn", "title": "nothing heard from IB yet"}
@@ -125,7 +141,7 @@ def age_chip(at: datetime | None, now: datetime) -> dict[str, str]:
     return {
         "text": duration_text(max(0.0, seconds)),
         "state": "good" if seconds < 60 else "warn",
-        "title": time_text(at),
+        "title": time_text(at, zone),
     }
 
 
@@ -154,11 +170,13 @@ def standing(square: dict[str, Any] | None, now: datetime, stale_s: float | None
     return "stale" if old and state != "breaks" else str(state)
 
 
-def square_badge(square: dict[str, Any] | None, now: datetime, stale_s: float | None = None) -> dict[str, str]:
+def square_badge(
+    square: dict[str, Any] | None, now: datetime, stale_s: float | None = None, zone: Zone = UTC_ZONE
+) -> dict[str, str]:
     """The invariant strategies + UNASSIGNED = broker, in words and colour; see :func:`standing`."""
     rule = "strategies + UNASSIGNED = broker"
     at = None if square is None else square.get("checked_at")
-    checked = f"checked {time_text(at)}" if at else "not checked yet"
+    checked = f"checked {time_text(at, zone)}" if at else "not checked yet"
     state = standing(square, now, stale_s)
     told = square or {}
     failing, waiting = unbalanced(told.get("rows"))

@@ -10,10 +10,12 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from bokeh.models.widgets.tables import HTMLTemplateFormatter
+
+from dashboard.zone import UTC_ZONE, Zone
 
 _FONT: Final = {"fontFamily": "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif", "fontSize": 13}
 
@@ -227,11 +229,11 @@ def duration_text(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"
 
 
-def time_text(at: datetime | None, *, date: bool = True) -> str:
-    """Write a moment in UTC and say so; a dash when unknown."""
+def time_text(at: datetime | None, zone: Zone = UTC_ZONE, *, date: bool = True) -> str:
+    """Write a moment with its zone; a dash when unknown."""
     if at is None or at != at:  # noqa: PLR0124  NaT is the one value unequal to itself
         return "—"
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC" if date else "%H:%M:%S UTC")
+    return zone.moment(at, "%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S")
 
 
 def escape(text: object) -> str:

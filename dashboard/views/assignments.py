@@ -27,7 +27,7 @@ class Assignments(Screen):
         self.journal = Grid(
             "Journal of assignments",
             {
-                "recorded_at": Column("Recorded (UTC)", "time"),
+                "recorded_at": Column("Recorded ({zone})", "time"),
                 "state": Column("State"),
                 "strategy": Column("Strategy", filter=True),
                 "instrument": Column("Instrument", filter=True),
@@ -43,6 +43,7 @@ class Assignments(Screen):
             selectable=1,
             on_select=self._picked,
             key=("assignment_id", "strategy", "recorded_at"),
+            zone=self.zone,
         )
         self.export = self.journal.export("assignments.csv")
         acts = self.desk.may_act
@@ -98,7 +99,7 @@ class Assignments(Screen):
         self.audit = Grid(
             "Audit of all acts",
             {
-                "received_at": Column("At (UTC)", "time"),
+                "received_at": Column("At ({zone})", "time"),
                 "user": Column("Who", filter=True),
                 "act": Column("Act", filter=True),
                 "allowed": Column("Allowed"),
@@ -106,6 +107,7 @@ class Assignments(Screen):
             },
             empty="Nobody has acted yet",
             page_size=8,
+            zone=self.zone,
         )
         self.outcome = text()
         self.expired = ExpiredHoldings(self.desk)

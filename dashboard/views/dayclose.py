@@ -57,12 +57,13 @@ class DayClose(Screen):
                 "operator": Column("Operator"),
                 "overrule_reason": Column("Closed in spite of breaks because", width=260),
                 "digest": Column("Digest", width=200),
-                "closed_at": Column("Closed (UTC)", "time"),
+                "closed_at": Column("Closed ({zone})", "time"),
             },
             empty="No day has been closed yet",
             selectable=1,
             on_select=self._picked,
             key=("close_id",),
+            zone=self.zone,
         )
         self.as_csv = self._statement("csv", "Statement as CSV")
         self.as_html = self._statement("html", "Statement as a page")

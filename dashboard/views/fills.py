@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from typing import Any, ClassVar, Final
 
 import pandas as pd
@@ -12,6 +11,7 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from dashboard import frames
+from dashboard.files import csv_of
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, section, text
 from dashboard.picture import Picture, known_by
@@ -27,7 +27,7 @@ SORTS: Final = {
 MOST_EXPORTED: Final = 100_000
 
 FILL_COLUMNS: Final = {
-    "timestamp": Column("Executed (UTC)", "time"),
+    "timestamp": Column("Executed ({zone})", "time"),
     "strategy": Column("Strategy"),
     "account": Column("Account"),
     "instrument": Column("Instrument"),
@@ -88,11 +88,13 @@ class Fills(Screen):
             on_select=self._picked,
             key=("account", "fill_id"),
             sortable=False,
+            zone=self.zone,
         )
         self.chain = Grid(
             "Revisions of the chosen execution",
             FILL_COLUMNS | {"supersedes": Column("Supersedes", width=190)},
             empty="Choose a fill above",
+            zone=self.zone,
         )
         self.chain_box = section("Correction chain of the chosen execution", self.chain, visible=False)
         self.clear = pmui.Button(
@@ -231,4 +233,4 @@ class Fills(Screen):
                 f"The file holds the first {MOST_EXPORTED:,} of {total:,} rows; narrow the search for the rest.",
                 "warning",
             )
-        return io.StringIO(frames.harmless(frames.fills_table(frame)).to_csv(index=False))
+        return csv_of(frames.fills_table(frame), self.zone)

@@ -27,24 +27,26 @@ class Health(Screen):
         self.log = Grid(
             "Connection log",
             {
-                "at": Column("At (UTC)", "time"),
+                "at": Column("At ({zone})", "time"),
                 "state": Column("State"),
                 "code": Column("Code", "count"),
                 "detail": Column("Detail", width=320),
             },
             empty="No connection yet",
             page_size=10,
+            zone=self.zone,
         )
         self.alerts = Grid(
             "Alerts",
-            {"at": Column("At (UTC)", "time"), "severity": Column("Severity"), "text": Column("Alert", width=420)},
+            {"at": Column("At ({zone})", "time"), "severity": Column("Severity"), "text": Column("Alert", width=420)},
             empty="No alert",
             page_size=8,
+            zone=self.zone,
         )
         self.findings = Grid(
             "Findings in the data",
             {
-                "seen_at": Column("Seen (UTC)", "time"),
+                "seen_at": Column("Seen ({zone})", "time"),
                 "severity": Column("Severity", filter=True),
                 "kind": Column("Kind", filter=True),
                 "account": Column("Account"),
@@ -53,6 +55,7 @@ class Health(Screen):
             },
             empty="No finding",
             page_size=10,
+            zone=self.zone,
         )
         return pn.Column(
             self.verdict,
@@ -86,7 +89,7 @@ class Health(Screen):
             self.store.object = pairs(
                 [
                     ("State", store.get("state", "—")),
-                    ("Since", time_text(store.get("since"))),
+                    ("Since", time_text(store.get("since"), self.zone)),
                     ("Reason", store.get("reason") or "—"),
                     ("Where", store.get("uri", "—")),
                     ("Facts accepted", f"{health.get('journal_seq') or 0:,}"),
@@ -97,7 +100,7 @@ class Health(Screen):
             self.broker.object = pairs(
                 [
                     ("State", getattr(broker, "state", "—")),
-                    ("Since", time_text(getattr(broker, "since", None))),
+                    ("Since", time_text(getattr(broker, "since", None), self.zone)),
                     ("Reason", getattr(broker, "reason", "") or "—"),
                     ("Sees", getattr(broker, "coverage", "—")),
                     ("Accounts", ", ".join(getattr(broker, "accounts", ())) or "—"),

@@ -13,11 +13,12 @@ from bokeh.models import ColumnDataSource, FactorRange, HoverTool, Range1d
 from bokeh.plotting import figure
 from panel.viewable import Viewable
 
-from dashboard import frames, order_bars, theme
+from dashboard import charts, frames, order_bars, theme
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, section, text
 from dashboard.picture import Picture, known_by
 from dashboard.theme import escape
+from dashboard.zone import UTC_ZONE, Zone
 
 ROW_PX: Final = 19
 SLIM_PX: Final = 13
@@ -54,7 +55,7 @@ class Orders(Screen):
         self.grid = Grid(
             "Orders",
             {
-                "timestamp": Column("Last state (UTC)", "time"),
+                "timestamp": Column("Last state ({zone})", "time"),
                 "status": Column("State", filter=True),
                 "strategy": Column("Strategy", filter=True),
                 "account": Column("Account"),
@@ -74,6 +75,7 @@ class Orders(Screen):
             selectable=1,
             on_select=self._picked,
             key=("order_key",),
+            zone=self.zone,
         )
         self.export = self.grid.export("orders.csv")
         self.many = pmui.Select(label="Orders drawn", options=DRAWN, value=40, size="small", width=120)
@@ -81,8 +83,8 @@ class Orders(Screen):
         self.story = Grid(
             "States of the chosen order",
             {
-                "recorded_at": Column("Recorded (UTC)", "time"),
-                "timestamp": Column("Broker's time (UTC)", "time"),
+                "recorded_at": Column("Recorded ({zone})", "time"),
+                "timestamp": Column("Broker's time ({zone})", "time"),
                 "status": Column("State"),
                 "filled": Column("Filled", "count"),
                 "remaining": Column("Remaining", "count"),
@@ -91,6 +93,7 @@ class Orders(Screen):
                 "message": Column("Message"),
             },
             empty="Choose an order in the table",
+            zone=self.zone,
         )
         self.story_box = section("Every state of the chosen order", self.story, visible=False)
         self.source = ColumnDataSource(
@@ -121,7 +124,7 @@ class Orders(Screen):
             ),
             self.story_box,
             section(
-                "Timeline (UTC): one bar per state, open orders first",
+                f"Timeline ({self.zone.label}): one bar per state, open orders first",
                 pn.FlexBox(self.many, self.span, align_items="center", gap="10px"),
                 self.legend,
                 self.scroll,
@@ -136,6 +139,7 @@ class Orders(Screen):
         )
 
     def _figure(self) -> Any:
+        zone = self.zone.label
         plot = figure(
             x_range=Range1d(0, 1),
             y_range=FactorRange(factors=[]),
@@ -159,12 +163,12 @@ class Orders(Screen):
         plot.add_tools(
             HoverTool(
                 tooltips=[("state", "@status"),
-                          ("from", "@left{%F %H:%M:%S.%3N} UTC"), ("to", "@right{%F %H:%M:%S.%3N} UTC"),
+                          ("from", f"@left{{%F %H:%M:%S.%3N}} {zone}"), ("to", f"@right{{%F %H:%M:%S.%3N}} {zone}"),
                           ("filled", "@filled"), ("message", "@text")],
                 formatters={"@left": "datetime", "@right": "datetime"},
             )
         )  # fmt: skip
-        plot.xaxis.axis_label = "time (UTC)"
+        plot.xaxis.axis_label = f"time ({zone})"
         plot.ygrid.grid_line_color = None
         self.source.selected.on_change("indices", self._tapped)
         return plot
@@ -214,12 +218,12 @@ class Orders(Screen):
         self._drawing = True
         try:
             shown, picture = self._bars_of
-            data = await asyncio.to_thread(bar_columns, self.desk.hub, shown, picture)
+            data = await asyncio.to_thread(bar_columns, self.desk.hub, shown, picture, self.zone)
         finally:
             self._drawing = False
-        self._draw_bars(data)
+        self._draw_bars(data, self.zone.axis(picture.at))
 
-    def _draw_bars(self, data: dict[str, list[Any]]) -> None:
+    def _draw_bars(self, data: dict[str, list[Any]], axis: str) -> None:
         if data == self.source.data:
             return
         labels = list(dict.fromkeys(data["label"]))[::-1]
@@ -230,6 +234,7 @@ class Orders(Screen):
                 self.bars.height = self.figure.height = max(160, 90 + (SLIM_PX if slim else ROW_PX) * len(labels))
                 self.figure.yaxis.major_label_text_font_size = "9px" if slim else "11px"
             self.source.data = data
+            charts.name_axis(self.figure, axis)
             if labels:
                 self._reach(first_shown(data, self.span.value), max(data["right"]))
             self._light()
@@ -292,13 +297,15 @@ class Orders(Screen):
             self.refresh(self.state.picture)
 
 
-def bar_columns(hub: Any, shown: pd.DataFrame, picture: Picture) -> dict[str, list[Any]]:
+def bar_columns(hub: Any, shown: pd.DataFrame, picture: Picture, zone: Zone = UTC_ZONE) -> dict[str, list[Any]]:
     """Columns of the timeline's source; reads each order's states from the engine, so it may take a while."""
     rows = frames.rows_of(shown)
     stories = hub.timelines({row["order_key"]: (row["status"], row["timestamp"], row["filled"]) for row in rows})
     if not picture.live:
         stories = {key: known_by(story, picture.at) for key, story in stories.items()}
     data = order_bars.order_segments(stories, shown, picture.at if not picture.live else datetime.now(UTC))
+    if shift := zone.shift(picture.at):
+        data |= {side: [moment + shift for moment in data[side]] for side in ("left", "right")}
     data["colour"] = [theme.status_colour(status) for status in data["status"]]
     data["shade"] = data["colour"]
     last = [a != b for a, b in zip(data["order_key"], [*data["order_key"][1:], None], strict=False)]

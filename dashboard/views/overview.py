@@ -15,6 +15,7 @@ from dashboard.parts import Screen, notice, section, side_by_side, text, tile, t
 from dashboard.picture import Picture
 from dashboard.pulse import stale_after, standing
 from dashboard.theme import duration_text, money_text, quantity_text, time_text
+from dashboard.zone import Zone
 
 
 class Overview(Screen):
@@ -84,7 +85,7 @@ class Overview(Screen):
         self.fills = Grid(
             "Latest fills",
             {
-                "at": Column("UTC", "time", width=82),
+                "timestamp": Column("{zone}", "clock", width=82),
                 "strategy": Column("Strategy"),
                 "instrument": Column("Instrument"),
                 "qty": Column("Quantity", "qty"),
@@ -97,9 +98,10 @@ class Overview(Screen):
             on_select=self._fill,
             key=("fill_id",),
             fit=True,
+            zone=self.zone,
         )
         self.attention = text()
-        self.figure, self.source = charts.equity_chart()
+        self.figure, self.source = charts.equity_chart(self.zone)
         self.curve = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", visible=False)
         self.no_curve = text("<p class='dim'>No equity has been sampled yet.</p>")
         return pn.Column(
@@ -135,11 +137,13 @@ class Overview(Screen):
         if self.changed("fills", picture.stamp("fills"), account, self.state.strategy):
             self.fills.offer(self._latest(picture))
         if self.changed("attention", picture.stamp("findings", "alerts"), picture.live):
-            self.attention.object = _attention(picture)
+            self.attention.object = _attention(picture, self.zone)
         if self.changed("equity", picture.stamp("equity"), account):
             with pn.io.hold():
                 sampled = frames.chosen(picture.table("equity"), account=account)
-                self.source.data = charts.equity_columns(curves, charts.total_curve(curves, sampled))
+                total = charts.total_curve(curves, sampled)
+                self.source.data = charts.equity_columns(curves, total, self.zone.shift(picture.at))
+                charts.name_axis(self.figure, self.zone.axis(picture.at))
                 if curves:
                     charts.fit_ranges(self.figure, self.source.data)
             self.curve.visible, self.no_curve.visible = bool(curves), not curves
@@ -159,8 +163,7 @@ class Overview(Screen):
 
         def table() -> pd.DataFrame:
             found = frames.chosen(picture.table("fills"), strategy=strategy, account=account)
-            latest = frames.fills_table(found.head(30))
-            return latest.assign(at=latest["timestamp"].str[11:19])
+            return frames.fills_table(found.head(30))
 
         return self.desk.hub.shared(picture, ("latest", account, strategy), ("fills",), table)
 
@@ -263,10 +266,10 @@ class Overview(Screen):
 
     def _square(self, picture: Picture) -> str:
         if not picture.live:
-            return notice("info", f"Strategies and breaks as they were at {time_text(picture.at)}")
+            return notice("info", f"Strategies and breaks as they were at {time_text(picture.at, self.zone)}")
         square: dict[str, Any] = picture.parts.get("square") or {}
         rule = "strategies + UNASSIGNED = broker"
-        checked = f"checked {time_text(square.get('checked_at'))}"
+        checked = f"checked {time_text(square.get('checked_at'), self.zone)}"
         state = standing(square, picture.at, stale_after(self.desk.engine.settings))
         if state == "unknown":
             why = "; ".join(f"{name}: {reason}" for name, reason in (square.get("unknown") or {}).items())
@@ -305,16 +308,18 @@ def _sign(value: float | None) -> str:
     return "" if value is None or value != value else "good" if value >= 0 else "bad"  # noqa: PLR0124  NaN
 
 
-def _attention(picture: Picture) -> str:
+def _attention(picture: Picture, zone: Zone) -> str:
     if not picture.live:
         return notice("info", "Alerts and findings are live only.")
     lines = []
     for alert in (picture.parts.get("alerts") or [])[:8]:
         kind = "error" if alert.get("severity") == "critical" else "warn"
         lines.append(
-            notice(kind, f"{time_text(alert.get('at'))} · {alert.get('severity', '')} · {alert.get('text', '')}")
+            notice(kind, f"{time_text(alert.get('at'), zone)} · {alert.get('severity', '')} · {alert.get('text', '')}")
         )
     for row in picture.table("findings").tail(8).to_dict("records"):
         kind = {"critical": "error", "warning": "warn"}.get(str(row.get("severity")), "info")
-        lines.append(notice(kind, f"{time_text(row.get('seen_at'))} · {row.get('kind', '')} · {row.get('text', '')}"))
+        lines.append(
+            notice(kind, f"{time_text(row.get('seen_at'), zone)} · {row.get('kind', '')} · {row.get('text', '')}")
+        )
     return "".join(lines) or notice("good", "Nothing: no alert and no finding.")

@@ -62,7 +62,7 @@ class Positions(Screen):
         self.drilled = Grid(
             "Latest fills of the chosen position",
             {
-                "timestamp": Column("Executed (UTC)", "time"),
+                "timestamp": Column("Executed ({zone})", "time"),
                 "side": Column("Side"),
                 "qty": Column("Quantity", "qty"),
                 "price": Column("Price", "price"),
@@ -74,6 +74,7 @@ class Positions(Screen):
             },
             empty="No fill of this position is known: it came with an assignment, or from before these books",
             page_size=DRILLED,
+            zone=self.zone,
         )
         self.drilled_box = section("Latest fills of the chosen position", self.drilled, visible=False)
         self.sums = Grid(

@@ -38,7 +38,7 @@ class Quarantine(Screen):
         self.grid = Grid(
             "Quarantined messages",
             {
-                "received_at": Column("Received (UTC)", "time"),
+                "received_at": Column("Received ({zone})", "time"),
                 "door": Column("Door"),
                 "strategy": Column("Strategy"),
                 "reason": Column("Why it could not be read", width=420),
@@ -48,6 +48,7 @@ class Quarantine(Screen):
             selectable=1,
             on_select=self._picked,
             key=("quarantine_id",),
+            zone=self.zone,
         )
         self.outcome, self.raw = text(), text()
         self.raw_box = section("Raw content", self.raw, visible=False)

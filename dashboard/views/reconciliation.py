@@ -18,6 +18,7 @@ from dashboard.parts import Screen, notice, pairs, progress, section, side_by_si
 from dashboard.picture import Picture
 from dashboard.theme import BREAK_WORDS, duration_text, escape, quantity_text
 from dashboard.views.assign_dialog import AssignDialog
+from dashboard.zone import UTC_ZONE, Zone
 
 
 class Reconciliation(Screen):
@@ -61,13 +62,14 @@ class Reconciliation(Screen):
                 "value_at_risk_base": Column("Value at risk (base)", "amount"),
                 "owner": Column("Owner"),
                 "note": Column("Note", width=180),
-                "first_seen": Column("First seen (UTC)", "time"),
+                "first_seen": Column("First seen ({zone})", "time"),
             },
             empty="No break: everywhere the strategies and UNASSIGNED add up to the broker's position",
             page_size=12,
             selectable="checkbox",
             on_select=self._picked,
             key=("break_id",),
+            zone=self.zone,
         )
         self.export = self.grid.export("breaks.csv")
         self.evidence = text()
@@ -82,7 +84,7 @@ class Reconciliation(Screen):
         self.changes = Grid(
             "Recorded changes of the chosen break",
             {
-                "recorded_at": Column("Recorded (UTC)", "time", width=164),
+                "recorded_at": Column("Recorded ({zone})", "time", width=164),
                 "state": Column("State", width=76),
                 "quantity": Column("Break", "qty"),
                 "explained": Column("Explained", "qty"),
@@ -91,6 +93,7 @@ class Reconciliation(Screen):
             fit=True,
             empty="No change of this break is stored yet",
             page_size=6,
+            zone=self.zone,
         )
         self.evidence_box = side_by_side(
             section("Causes and evidence", self.evidence, self.note_row),
@@ -100,7 +103,7 @@ class Reconciliation(Screen):
         self.runs = Grid(
             "Reconciliation runs",
             {
-                "recorded_at": Column("At (UTC)", "time", width=162),
+                "recorded_at": Column("At ({zone})", "time", width=162),
                 "status": Column("Result"),
                 "reason": Column("Asked by"),
                 "accounts": Column("Accounts", "count"),
@@ -111,6 +114,7 @@ class Reconciliation(Screen):
             empty="No run yet",
             page_size=8,
             fit=True,
+            zone=self.zone,
         )
         self.locks = Grid(
             "Soft locks",
@@ -119,11 +123,12 @@ class Reconciliation(Screen):
                 "account": Column("Account"),
                 "instrument": Column("Instrument"),
                 "reason": Column("Why"),
-                "since": Column("Since (UTC)", "time", width=162),
+                "since": Column("Since ({zone})", "time", width=162),
             },
             empty="No lock: every strategy may trade everything",
             page_size=8,
             fit=True,
+            zone=self.zone,
         )
         return pn.Column(
             section(
@@ -183,7 +188,7 @@ class Reconciliation(Screen):
 
     def _explain(self, row: Any) -> None:
         live = self.state.moment is None  # what is thought to be the cause now was not known then
-        words = evidence(row, self.desk.books.causes(row["break_id"]) if live else None)
+        words = evidence(row, self.desk.books.causes(row["break_id"]) if live else None, self.zone)
         if words != self.evidence.object:
             self.evidence.object = words
             self.reading.visible = True
@@ -209,7 +214,8 @@ class Reconciliation(Screen):
         self.changes.offer(told.iloc[::-1])
         self.history.visible = not told.empty
         if not told.empty:
-            self.history.object = charts.residual_chart(told, self.state.moment or datetime.now(UTC))
+            until = self.state.moment or datetime.now(UTC)
+            self.history.object = charts.residual_chart(told, until, self.zone)
 
     async def _reconcile(self, _event: Any) -> None:
         self.now.disabled = self.progress.visible = True
@@ -275,7 +281,7 @@ def runs_table(frame: pd.DataFrame) -> pd.DataFrame:
     return out.sort_values("recorded_at", ascending=False, kind="stable", ignore_index=True)
 
 
-def evidence(row: Any, causes: list[dict[str, Any]] | None) -> str:
+def evidence(row: Any, causes: list[dict[str, Any]] | None, zone: Zone = UTC_ZONE) -> str:
     """The chosen break and what may explain it, best first; ``None`` for a past moment. All of it is escaped."""
     head = pairs(
         [
@@ -284,7 +290,7 @@ def evidence(row: Any, causes: list[dict[str, Any]] | None) -> str:
             ("Broker minus strategies", quantity_text(row["quantity"])),
             ("Of it in UNASSIGNED", quantity_text(row["unassigned_qty"])),
             ("Residual, explained by nothing", quantity_text(row["residual"])),
-            ("First seen", row["first_seen"] + " UTC" if row["first_seen"] else "—"),
+            ("First seen", f"{zone.local(row['first_seen'])} {zone.label}" if row["first_seen"] else "—"),
         ]
     )
     if causes is None:

@@ -20,6 +20,7 @@ from dashboard.picture import Picture
 from dashboard.pulse import broker_chip, square_badge
 from dashboard.theme import escape, quantity_text, time_text
 from dashboard.views.health import log_table
+from dashboard.zone import UTC_ZONE, Zone
 from engine.errors import BadRequest
 from engine.simulator.faults_base import FaultError
 
@@ -70,7 +71,7 @@ class Rehearsal(Screen):
 
     def refresh(self, picture: Picture) -> None:
         """Tell what came of it."""
-        words = told(picture, self._since)
+        words = told(picture, self._since, self.zone)
         if words != self.seen.object:
             self.seen.object = words
 
@@ -114,7 +115,7 @@ class Rehearsal(Screen):
         )
 
 
-def told(picture: Picture, since: datetime) -> str:
+def told(picture: Picture, since: datetime, zone: Zone = UTC_ZONE) -> str:
     """The state of the product after a fault, as HTML with everything escaped.
 
     Args:
@@ -122,8 +123,8 @@ def told(picture: Picture, since: datetime) -> str:
         since: When the last fault was made to happen; what is newer is named.
     """
     square, broker = (
-        square_badge(picture.parts.get("square"), picture.at),
-        broker_chip(picture.parts.get("broker"), picture.at),
+        square_badge(picture.parts.get("square"), picture.at, zone=zone),
+        broker_chip(picture.parts.get("broker"), picture.at, zone),
     )
     kinds = {"good": "good", "bad": "error"}
     lines = [
@@ -144,21 +145,24 @@ def told(picture: Picture, since: datetime) -> str:
     lines += _listed(
         "Findings since the last fault",
         [
-            f"{time_text(row['seen_at'], date=False)} {row['kind']}: {row['text']}"
+            f"{time_text(row['seen_at'], zone, date=False)} {row['kind']}: {row['text']}"
             for row in frames.rows_of(findings.tail(6))
         ],
     )
     log = (picture.parts.get("health") or {}).get("connection_log") or []
     lines += _listed(
         "Connection log",
-        [f"{row['at'][11:19]} UTC {row['state']} {row['detail']}" for row in frames.rows_of(log_table(log).head(5))],
+        [
+            f"{zone.local(row['at'], 11, 19)} {zone.label} {row['state']} {row['detail']}"
+            for row in frames.rows_of(log_table(log).head(5))
+        ],
     )
     fills = frames.fills_table(picture.table("fills").head(5))
     lines += _listed(
         "Latest fills",
         [
-            f"{row['timestamp'][11:19]} UTC {row['strategy']} {quantity_text(row['qty'])} {row['instrument']}, "
-            f"fee {row['commission_status']}, {row['state']}"
+            f"{zone.local(row['timestamp'], 11, 19)} {zone.label} {row['strategy']} {quantity_text(row['qty'])} "
+            f"{row['instrument']}, fee {row['commission_status']}, {row['state']}"
             for row in frames.rows_of(fills)
         ],
     )

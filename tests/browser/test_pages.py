@@ -109,6 +109,18 @@ def test_a_link_into_the_past_says_that_it_is_not_live(server, open_page):
     expect(page.get_by_text("NOT LIVE")).to_be_hidden()
 
 
+def test_times_are_in_the_zone_chosen_and_a_link_keeps_it(server, open_page):
+    page = open_page(f"{server.url}?view=fills")
+    expect(page.get_by_role("columnheader", name="Executed (UTC)")).to_be_visible()
+    page.get_by_label("Time zone").click()
+    page.get_by_role("menuitem", name="Asia/Tokyo").click()
+    expect(page.get_by_role("columnheader", name="Executed (Tokyo)")).to_be_visible()
+    expect(page).to_have_url(re.compile("zone=Asia%2FTokyo|zone=Asia/Tokyo"))
+    again = open_page(f"{server.url}?view=orders&zone=Asia/Tokyo")
+    expect(again.get_by_role("columnheader", name="Last state (Tokyo)")).to_be_visible()
+    expect(again.get_by_label("As of (Tokyo)")).to_be_visible()
+
+
 IMAGE = "%3Cimg%20src=x%20onerror=hacked()%3E"
 
 

@@ -162,8 +162,8 @@ class Visitor:
             self.engine.strategy_manager.message_queue.put(message)
 
     async def travel(self):
-        self.shell.as_of.value = self.text()
-        self.shell._travel(None)
+        self.shell.side.as_of.value = self.text()
+        self.shell.side._travel(None)
         self.state.as_of = ""
 
     async def answer(self):

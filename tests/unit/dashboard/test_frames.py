@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from dashboard import earnings, frames, order_bars
+from dashboard import earnings, files, frames, order_bars
 from dashboard.charts import total_curve
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -212,7 +212,7 @@ def test_a_break_of_unknown_value_comes_before_all_others():
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\tx"])
 def test_a_formula_in_a_text_does_nothing_in_a_spreadsheet(text):
-    out = frames.harmless(pd.DataFrame({"order_ref": [text], "qty": [-2.0]}))
+    out = files.harmless(pd.DataFrame({"order_ref": [text], "qty": [-2.0]}))
     assert out.loc[0, "order_ref"] == f"'{text}"
     assert out.loc[0, "qty"] == -2.0
 

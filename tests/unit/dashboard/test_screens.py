@@ -10,11 +10,12 @@ import panel as pn
 import pytest
 from fake_engine import ACCOUNTS, HOSTILE, FakeEngine
 
-from dashboard.app import ALL_STRATEGIES, SCREENS, Shell
+from dashboard.app import SCREENS, Shell
 from dashboard.hub import Hub
 from dashboard.model import SessionState, read_moment
 from dashboard.pulse import broker_chip, square_badge, stale_after, strip
 from dashboard.roles import is_loopback, role_of
+from dashboard.side import ALL_STRATEGIES
 from dashboard.views.assign_dialog import TYPED, AssignDialog, decimal_of, preview_html
 from dashboard.views.assignments import journal_table
 from engine.errors import BadRequest, BrokerUnavailable
@@ -107,10 +108,10 @@ async def test_choosing_a_strategy_filters_the_screen_and_stands_in_the_state(op
     shell = open_shell()
     screen = show(shell, "positions")
     shell.draw(shell.state.picture)
-    shell.strategy.value = "BETA"
+    shell.side.strategy.value = "BETA"
     assert shell.state.strategy == "BETA"
     assert set(screen.books.table.value["strategy"]) == {"BETA"}
-    shell.strategy.value = ALL_STRATEGIES
+    shell.side.strategy.value = ALL_STRATEGIES
     assert shell.state.strategy == ""
 
 
@@ -322,7 +323,7 @@ async def test_nobody_acts_on_the_past(engine, open_shell, show):
     screen = show(shell, "reconciliation")
     shell.state.as_of = "2026-03-04T12:00+00:00"
     assert "NOT LIVE" in shell.banner.object
-    assert shell.live.visible
+    assert shell.side.live.visible
     await screen._reconcile(None)
     assert engine.portfolio_manager.acts == []
     assert "shows the past" in shell.said[-1][1]
