@@ -17,6 +17,7 @@ the world is raised::
         ├── StoreLocked           another engine owns this store
         ├── HistoryDamaged        a block of the books' past cannot be read; a start without it rebuilds from ArcticDB
         ├── JournalDamaged        the journal cannot be read from some place on
+        ├── NotWritable           a fact has no wire form: offering it again does not help
         └── JournalFull           the journal cannot be written: intake is refused, loudly
 """
 
@@ -81,3 +82,7 @@ class JournalDamaged(StorageError):
 
 class JournalFull(StorageError):
     """The journal cannot be written; what was not acknowledged must be offered again."""
+
+
+class NotWritable(StorageError):
+    """A fact cannot be written down: it was not accepted, and offering it again does not help."""

@@ -38,7 +38,7 @@ class Journal(Protocol):
 
         Returns:
             Settled with the sequence number of the last fact once the group is fsynced; the numbers of one call are
-            consecutive. Fails with ``JournalFull`` when the disk refuses.
+            consecutive. Fails with ``JournalFull`` when the disk refuses, ``NotWritable`` when a fact has no wire form.
         """
         ...
 

@@ -1,7 +1,8 @@
 """The door for facts: any thread hands over, the journal makes them durable, the books take them.
 
 A strategy's ``put`` is fire and forget: if the journal's disk refuses, the facts are kept here and offered again every
-second until they are accepted, and health says so. ``accept`` is for callers that want to know.
+second until they are accepted, and health says so. A fact that cannot be written down at all is put into quarantine, and
+what was put with it is accepted. ``accept`` is for callers that want to know.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from engine.errors import FillbookError, StorageError
+from engine.errors import FillbookError, NotWritable, StorageError
+from engine.pipeline.messages import set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +69,9 @@ class Intake:
 
     def _keep(self, receipt: Receipt) -> None:
         """The journal refused: called in its thread, submissions in order."""
+        if isinstance(receipt.error, NotWritable) and (facts := set_aside(receipt.facts)) is not None:
+            self._flying.append(self._journal.submit(facts, self._keep))
+            return
         with self._timing:
             self.refusal = str(receipt.error)
             self._refused.append(receipt.facts)
@@ -109,6 +114,12 @@ class Intake:
                     self._offered = self._journal.submit(self._refused[0])
                 try:
                     self._offered.result(_ANSWER_S)
+                except NotWritable:
+                    self._offered, facts = None, set_aside(self._refused[0])
+                    if facts is None:
+                        raise
+                    self._refused[0] = facts
+                    continue
                 except StorageError:
                     self._offered = None
                     raise

@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 
 from engine.core.events import AnyFact, encode_facts, writable
 from engine.core.instrument import Instrument
-from engine.errors import JournalFull
+from engine.errors import JournalFull, NotWritable
 from engine.ports import Clock
 from engine.receipt import Receipt, settle_all
 from engine.storage.calls import PATIENCE_S
@@ -119,7 +119,7 @@ class SqliteJournal:
         Returns:
             Settled with the sequence number of the last fact once the group is fsynced (at once, with the head, for
             no facts). Fails with ``JournalFull`` when the disk refuses: the facts are not accepted then, and may be
-            offered again.
+            offered again; with ``NotWritable`` when one of them has no wire form.
         """
         receipt = Receipt(facts, refused)
         if not facts:
@@ -191,7 +191,7 @@ class SqliteJournal:
         try:
             try:
                 facts, blob = _encoded(facts)
-            except (ValueError, TypeError, OverflowError) as error:
+            except Exception as error:  # noqa: BLE001 - a fact may hold anything; the disk has nothing to do with it
                 self._part(taken, error)
                 return
             if not self._file.check_place():
@@ -215,7 +215,7 @@ class SqliteJournal:
                 self._commit([receipt])
             return
         log.error("journal %s: facts that cannot be written down are refused: %s", self.path, error)
-        taken[0].settle(error=JournalFull(f"the facts cannot be written down ({error}); they are not accepted"))
+        taken[0].settle(error=NotWritable(f"the facts cannot be written down ({error}); they are not accepted"))
 
     def _refuse(self, taken: list[Receipt], error: Exception) -> None:
         self._failing = f"{type(error).__name__}: {error}"

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from engine.core.instrument import Instrument
-from engine.errors import JournalDamaged, JournalFull
+from engine.errors import JournalDamaged, JournalFull, NotWritable
 from engine.storage.journal import GROUP_LIMIT, SqliteJournal
 from tests.integration.storage_kit import fill, until
 
@@ -113,7 +113,7 @@ def test_a_fact_that_has_no_wire_form_is_refused_alone(tmp_path):
     receipts = [journal.submit([fact]) for fact in (fill(2), huge, fill(4))]  # one group
     free.set()
     assert [r.result(60) for r in (first, receipts[0], receipts[2])] == [1, 2, 3]
-    with pytest.raises(JournalFull, match="cannot be written down"):
+    with pytest.raises(NotWritable, match="cannot be written down"):
         receipts[1].result(60)
     assert journal.failing == ""
     assert [fact for _, fact in journal.read(0, 10)] == [fill(1), fill(2), fill(4)]
