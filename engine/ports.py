@@ -77,6 +77,10 @@ class Archive(Protocol):
         """
         ...
 
+    def may_have_any(self, keys: Sequence[int]) -> bool:
+        """False when no block was put with any of these keys; quick."""
+        ...
+
     def find(self, key: int) -> Sequence[int]:
         """Blocks put with a key, dropped ones may be among them; quick when there are none."""
         ...

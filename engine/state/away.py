@@ -87,6 +87,8 @@ class Away:
         if isinstance(fact, Commission):
             return self._fee(fact)
         if isinstance(fact, OrderUpdate):
+            if not self.archive.may_have_any(order_keys(fact)):
+                return False
             if self._final_word_again(fact):
                 return True
             self._order(fact)
@@ -98,6 +100,9 @@ class Away:
 
     def _fill(self, fill: Fill) -> bool:
         root, revision = split_exec_id(fill.exec_id)
+        here = self._booking.index.all_of(root)
+        if not here and not self.archive.may_have_any((execution_key(root), *order_keys(fill))):
+            return False  # nearly always
         if self.archive.find(execution_key(root)):
             known = self.look(fill.account, root)
             if known is not None and says_nothing_new(known, fill, revision):
@@ -110,7 +115,7 @@ class Away:
 
     def _fee(self, report: Commission) -> bool:
         root, revision = split_exec_id(report.exec_id)
-        if not self.archive.find(execution_key(root)):
+        if not self.archive.may_have_any((execution_key(root),)):
             return False
         known = self._all(root)
         if len(known) == 1 and not self._booking.index.all_of(root) and revision == known[0].fee_revision:

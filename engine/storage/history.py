@@ -148,13 +148,17 @@ class History:
             self._mark.touch()  # the next start does without this file
         return HistoryDamaged(f"{what} of the books' past in {self.path} cannot be read: {why}")
 
+    def may_have_any(self, keys: Sequence[int]) -> bool:
+        """False when no block was put with any of these keys; in memory."""
+        return self._keys.may_have_any(keys)
+
     def find(self, key: int) -> Sequence[int]:
         """Blocks put with a key, dropped ones may be among them.
 
         Raises:
             HistoryDamaged: The keys cannot be read.
         """
-        if not self._keys.may_have(key):
+        if not self._keys.may_have_any((key,)):
             return ()
         try:
             with self._lock:

@@ -27,6 +27,8 @@ _CHUNK: Final = 512
 _MIX: Final = 0x9E3779B97F4A7C15
 _WORD: Final = (1 << 64) - 1
 _BITS_PER_KEY: Final = 12
+_PROBES: Final = 4
+"""Bits of the filter that a key has: a stranger is taken for known once in 150 to 2,000 times, and read on disk for then."""
 _SMALLEST: Final = 16
 _PIECE: Final = 4096
 
@@ -47,7 +49,7 @@ class Keys:
         self._run: tuple[list[int], np.ndarray[Any, np.dtype[np.int64]]] | None = None
         self._filter = _SMALLEST, bytearray(1 << (_SMALLEST - 3))  # replaced as one: others look without a lock
         self.sizes = [int(n) for (n,) in db.execute("SELECT sum(size) FROM chunks GROUP BY place ORDER BY place")]
-        kept = db.execute("SELECT bits, blob FROM filter WHERE sizes = ?", (repr(self.sizes),)).fetchone()
+        kept = db.execute("SELECT bits, blob FROM filter WHERE sizes = ?", (self._valid_for(),)).fetchone()
         if kept is not None:
             self._filter = int(kept[0]), bytearray(kept[1])
         else:
@@ -57,7 +59,11 @@ class Keys:
         """Store the filter as well, so that the next start need not make it; it counts only while the runs are these."""
         bits, table = self._filter
         self._db.execute("DELETE FROM filter")
-        self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", (repr(self.sizes), bits, bytes(table)))
+        self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", (self._valid_for(), bits, bytes(table)))
+
+    def _valid_for(self) -> str:
+        """What a stored filter must be of: these runs, and this way to set its bits."""
+        return f"{self.sizes!r} {_PROBES}"
 
     def add(self, keys: Sequence[int], number: int) -> None:
         """Note that a block holds some keys."""
@@ -69,15 +75,29 @@ class Keys:
         self._fresh.extend(keys)
         self._numbers.extend([number] * len(keys))
 
-    def may_have(self, key: int) -> bool:
-        """False when no block holds a key; without input or output."""
-        return bool(self._recent and key in self._recent) or (bool(self.sizes) and self._has_bits(key))
+    def may_have_any(self, keys: Sequence[int]) -> bool:
+        """False when no block holds any of them; without input or output.
+
+        Every fact is asked about before it is booked, and nearly always the first bit of a key answers.
+        """
+        recent = self._recent
+        if recent and not recent.keys().isdisjoint(keys):
+            return True
+        return bool(self.sizes) and any(map(self._has_bits, keys))
 
     def _has_bits(self, key: int) -> bool:
         bits, table = self._filter
         mixed = (key * _MIX) & _WORD
-        high, low = mixed >> (64 - bits), (mixed >> 8) & ((1 << bits) - 1)
-        return bool(table[high >> 3] >> (high & 7) & 1 and table[low >> 3] >> (low & 7) & 1)
+        place = mixed >> (64 - bits)
+        if not table[place >> 3] >> (place & 7) & 1:
+            return False
+        mask = (1 << bits) - 1
+        step = mixed >> 8 & mask | 1
+        for _ in range(1, _PROBES):
+            place = (place + step) & mask
+            if not table[place >> 3] >> (place & 7) & 1:
+                return False
+        return True
 
     def find(self, key: int) -> list[int]:
         """Blocks of a key, oldest first."""
@@ -157,10 +177,12 @@ class Keys:
         table = np.frombuffer(kept, dtype=np.uint8)
         for part in _small(parts):
             mixed = part.astype(np.uint64) * np.uint64(_MIX)
-            low = (mixed >> np.uint64(8)) & np.uint64((1 << bits) - 1)
-            for place in (mixed >> np.uint64(64 - bits), low):
+            mask = np.uint64((1 << bits) - 1)
+            place, step = mixed >> np.uint64(64 - bits), (mixed >> np.uint64(8)) & mask | np.uint64(1)
+            for _ in range(_PROBES):
                 one = np.left_shift(np.uint8(1), (place & np.uint64(7)).astype(np.uint8))
                 np.bitwise_or.at(table, (place >> np.uint64(3)).astype(np.int64), one)
+                place = (place + step) & mask
         self._filter = bits, kept
 
 

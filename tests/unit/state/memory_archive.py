@@ -29,6 +29,9 @@ class MemoryArchive:
         block = self.blocks.get(number)
         return block[1] if block is not None and block[3] is None else None
 
+    def may_have_any(self, keys):
+        return not self.keys.keys().isdisjoint(keys)
+
     def find(self, key):
         return self.keys.get(key, ())
 
