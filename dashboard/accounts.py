@@ -21,6 +21,7 @@ def accounts_table(
     breaks: pd.DataFrame,
     now: datetime,
     accounts: Iterable[str] = (),
+    silent: str = "not asked yet",
 ) -> pd.DataFrame:
     """Sum up per account.
 
@@ -30,6 +31,7 @@ def accounts_table(
         positions: The engine's positions; ``market_at`` tells when a price was heard.
         breaks: Open breaks.
         now: Aware.
+        silent: State of an account whose positions were not told.
         accounts: Those that the connection has named; they stand in the table even before any answer.
 
     Returns:
@@ -49,7 +51,7 @@ def accounts_table(
         rows.append(
             {
                 "account": account,
-                "state": f"{age.get('state', 'not asked yet')}{': ' if reason else ''}{reason}",
+                "state": f"{age.get('state', silent)}{': ' if reason else ''}{reason}",
                 "answered": "—" if answered is None else duration_text((now - answered).total_seconds()),
                 "priced": "—" if priced is None or pd.isna(priced) else duration_text((now - priced).total_seconds()),
                 "instruments": held["con_id"][open_here].nunique() if "con_id" in held else 0,

@@ -30,7 +30,7 @@ from dashboard.zone import UTC_ZONE, Zone
 # Panel's tables send style sheets that the server knows back to it when the theme is set; Bokeh tells so each time.
 warnings.filterwarnings("ignore", "reference already known", BokehUserWarning)
 
-Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "time", "clock"]
+Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "number", "time", "clock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Column:
     Attributes:
         title: What stands above it, unit included; ``{zone}`` becomes the zone of the table.
         kind: How it is written: ``money`` signed and coloured (``whole`` without decimals), ``amount`` plain, ``qty``
-            signed; ``time`` (``clock`` without the date) in the zone of the table, UTC text in the frame.
+            signed; ``count`` in groups of three, ``number`` as it is, such as a code; ``time`` (``clock`` without the
+            date) in the zone of the table, UTC text in the frame.
         width: Pixels; ``None`` lets the content decide.
         filter: True for a filter field under the title.
     """
@@ -62,6 +63,7 @@ _MAKERS: Final[Mapping[str, Callable[[], Any]]] = {
     "qty": theme.quantity,
     "price": theme.price,
     "count": theme.count,
+    "number": theme.number,
 }
 
 
@@ -131,7 +133,8 @@ class Grid(Viewer):
             configuration={
                 "placeholder": empty,
                 "headerSortTristate": True,
-                "columnDefaults": {"maxInitialWidth": 210},
+                # A field to filter by needs room, also where a table has no row yet.
+                "columnDefaults": {"maxInitialWidth": 210, **({} if fit else {"minWidth": 52})},
             },
             css_classes=["one-page", *self._classes],
             margin=(4, 0),

@@ -72,6 +72,13 @@ function walkable(element) {
   }).observe(table.querySelector(".tabulator-table"), {childList: true})
 }
 
+// A text that does not fit its cell is told whole when somebody points at it; as an attribute, which is never HTML.
+function tellCut(event) {
+  const cell = event.composedPath().find((one) => one.classList?.contains("tabulator-cell"))
+  if (!cell) { return }
+  if (cell.scrollWidth > cell.clientWidth) { put(cell, "title", cell.textContent) } else { cell.removeAttribute("title") }
+}
+
 function mend() {
   for (const element of everything(document)) {
     if (element.classList.contains("tabulator")) {

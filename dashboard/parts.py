@@ -64,9 +64,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 260px; overflo
 
 def text(html: str = "", **params: Any) -> pn.pane.HTML:
     """A pane for HTML that we wrote; whatever comes from data is escaped by the caller."""
-    return pn.pane.HTML(
-        html, sizing_mode="stretch_width", stylesheets=[TEXT_CSS], margin=params.pop("margin", (2, 0)), **params
-    )
+    wide = {} if "width" in params else {"sizing_mode": "stretch_width"}
+    return pn.pane.HTML(html, stylesheets=[TEXT_CSS], margin=params.pop("margin", (2, 0)), **wide, **params)
 
 
 def progress() -> pn.pane.HTML:
@@ -119,7 +118,7 @@ def notice(kind: str, words: object) -> str:
 def not_live(moment: datetime, zone: Zone, more: str) -> str:
     """The sign that the page shows the past."""
     return (
-        '<div class="notice warn" role="alert" style="font-size:15px;font-weight:700">⏱ NOT LIVE – books as of '
+        '<div class="notice warn" role="alert" style="font-size:15px;font-weight:700">NOT LIVE – books as of '
         f"{escape(time_text(moment, zone))}. Acts are off. {escape(more)}</div>"
     )
 

@@ -48,6 +48,7 @@ export function render({model, el}) {
     pointerup: (event) => { if (pressed && named(event)?.dataset.go === pressed) { model.send_msg({go: pressed}) } },
     click: (event) => { if (event.detail === 0 && named(event)) { model.send_msg({go: named(event).dataset.go}) } },
     focusin: (event) => { held = named(event) ?? null },
+    mouseover: tellCut,
   }
   for (const [name, listener] of Object.entries(listeners)) { document.addEventListener(name, listener) }
   const refocus = () => {

@@ -85,6 +85,7 @@ TABLE_CSS: Final = (
 .tabulator-row .up { color: var(--fb-up); }
 .tabulator-row .down { color: var(--fb-down); }
 .tabulator-row .dim { color: var(--fb-dim); }
+.tabulator-row .pad { visibility: hidden; }
 .tabulator-row:hover :is(.up, .down, .dim) { color: inherit; }
 .tabulator-row.tabulator-selected :is(.up, .down, .dim) { color: inherit; font-weight: 600; }
 .tabulator-row:focus-visible { outline: 2px dashed var(--panel-primary-color); outline-offset: -2px; }
@@ -139,12 +140,17 @@ BREAK_WORDS: Final = {
 }
 
 
-def _template(decimals: int, least: int, *, signed: bool, coloured: bool) -> HTMLTemplateFormatter:
+def _template(
+    decimals: int, least: int, *, signed: bool, coloured: bool, grouped: bool = True, room: int = 0
+) -> HTMLTemplateFormatter:
     sign = "'exceptZero'" if signed else "'auto'"
     shown = (
         f"value.toLocaleString('en-US', {{signDisplay: {sign}, minimumFractionDigits: {least}, "
-        f"maximumFractionDigits: {decimals}}}).replace('-', '\\u2212')"
+        f"maximumFractionDigits: {decimals}, useGrouping: {str(grouped).lower()}}}).replace('-', '\\u2212')"
     )
+    if room:  # zeros that nobody sees stand for decimals that are not there, so that the points are below each other
+        unseen = f"all + '<span class=\\'pad\\'>' + '0'.repeat(Math.max(0, {room} - part.length)) + '</span>'"
+        shown += f".replace(/\\.(\\d+)$/, (all, part) => {unseen})"
     css = "value > 0 ? 'up' : value < 0 ? 'down' : 'dim'" if coloured else "''"
     return HTMLTemplateFormatter(
         template=(
@@ -171,12 +177,17 @@ def quantity() -> HTMLTemplateFormatter:
 
 def price() -> HTMLTemplateFormatter:
     """Formatter of a price, two to six decimals, without a plus sign."""
-    return _template(6, 2, signed=False, coloured=False)
+    return _template(6, 2, signed=False, coloured=False, room=4)
 
 
 def count() -> HTMLTemplateFormatter:
     """Formatter of a plain number."""
     return _template(3, 0, signed=False, coloured=False)
+
+
+def number() -> HTMLTemplateFormatter:
+    """Formatter of a number that is a name, such as a code or a client id: in one piece."""
+    return _template(0, 0, signed=False, coloured=False, grouped=False)
 
 
 def money_text(value: float | None, currency: str = "", *, decimals: int = 2) -> str:

@@ -83,7 +83,7 @@ class DayClose(Screen):
                 section(
                     "Close a day",
                     self.ready,
-                    pn.FlexBox(self.date, self.account, gap="10px"),
+                    pn.FlexBox(self.date, self.account, gap="10px", align_items="center", margin=(8, 0, 0, 0)),
                     self.overrule,
                     self.close,
                     self.closed,

@@ -90,8 +90,15 @@ class ExpiredHoldings(Viewer):
             self.grid.release()
 
 
+def day_text(day: str) -> str:
+    """A day as IB writes it, ``20260310``, as a person does; anything else stays what it is."""
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}" if len(day) == 8 and day.isdigit() else day
+
+
 def expired_table(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per account and contract, the oldest last day first."""
     source = frames.with_instrument(frame)
+    if "expiry" in source:
+        source = source.assign(expiry=[day_text(str(day)) for day in source["expiry"]])
     out = frames.tidy(source, ("expiry", "instrument", "account", "holdings", "currency"), ("price", "con_id"))
     return out.sort_values(["expiry", "account", "instrument"], kind="stable", ignore_index=True)

@@ -58,9 +58,9 @@ class Fills(Screen):
         self._total: int = 0
         self._busy = False
         self.search = pmui.TextInput(
-            label="Search", placeholder="instrument, reference, execution id …", size="small", width=230
+            label="Search", placeholder="instrument, reference, execution id …", size="small", width=200
         )
-        self.pending = pmui.Switch(label="Only without a final fee", value=False)
+        self.pending = pmui.Switch(label="Without a final fee", value=False)
         self.sort = pmui.Select(label="Sort", options=SORTS, value="-timestamp", size="small", width=150)
         self.first = pmui.Button(label="First", variant="outlined", size="small", on_click=lambda _: self._to(0))
         self.back = pmui.Button(
@@ -75,7 +75,7 @@ class Fills(Screen):
             size="small",
             on_click=lambda _: self._to((max(0, self._total - 1) // PAGE) * PAGE),
         )
-        self.where = text()
+        self.where = text(width=260)
         self.export = pmui.FileDownload(
             callback=self._csv, filename="fills.csv", label="Download CSV", variant="outlined", size="small"
         )
@@ -117,7 +117,7 @@ class Fills(Screen):
                     self.clear,
                     self.export,
                     align_items="center",
-                    gap="10px",
+                    gap="0px",
                 ),
                 self.grid,
                 pn.FlexBox(self.first, self.back, self.forth, self.last, self.where, align_items="center", gap="6px"),

@@ -23,13 +23,14 @@ class Health(Screen):
 
     def build(self) -> Viewable:
         """Make tiles, lists and logs."""
-        self.verdict, self.tiles, self.store, self.broker, self.tasks = text(), text(), text(), text(), text()
+        self.verdict, self.store, self.broker, self.tasks = text(), text(), text(), text()
+        self.tiles = text(margin=(2, 0, 10, 0))
         self.log = Grid(
             "Connection log",
             {
                 "at": Column("At ({zone})", "time"),
                 "state": Column("State"),
-                "code": Column("Code", "count"),
+                "code": Column("Code", "number"),
                 "detail": Column("Detail", width=320),
             },
             empty="No connection yet",

@@ -89,7 +89,7 @@ class Orders(Screen):
                 "filled": Column("Filled", "count"),
                 "remaining": Column("Remaining", "count"),
                 "avg_fill_price": Column("Average price", "price"),
-                "client_id": Column("Client", "count"),
+                "client_id": Column("Client", "number"),
                 "message": Column("Message"),
             },
             empty="Choose an order in the table",

@@ -30,7 +30,7 @@ class Overview(Screen):
     def build(self) -> Viewable:
         """Make the tiles, tables and the curve."""
         self.tiles = text()
-        self.square = text()
+        self.square = text(margin=(2, 0, 8, 0))
         self.strategies = Grid(
             "P&L per strategy",
             {
@@ -73,7 +73,7 @@ class Overview(Screen):
                 "account": Column("Account", width=84),
                 "quantity": Column("To assign", "qty"),
                 "age_min": Column("Minutes", "count", width=82),
-                "value_at_risk_base": Column("At risk", "count"),
+                "value_at_risk_base": Column("At risk", "amount"),
             },
             empty="No open break: the books and the broker agree",
             page_size=8,
@@ -175,6 +175,7 @@ class Overview(Screen):
                 picture.table("breaks"),
                 picture.at,
                 getattr(picture.parts.get("broker"), "accounts", ()) or (),
+                "not asked yet" if picture.live else "—",
             )
 
         every_5_s = int(picture.at.timestamp()) // 5
@@ -230,7 +231,7 @@ class Overview(Screen):
             tile(
                 "Open breaks",
                 str(len(breaks)),
-                f"value at risk {money_text(risk, base, decimals=0)}" if len(breaks) else "none",
+                f"value at risk {money_text(risk, base, decimals=0).lstrip('+')}" if len(breaks) else "none",
                 "bad" if len(breaks) else "good",
                 "reconciliation",
             ),

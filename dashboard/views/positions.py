@@ -34,9 +34,9 @@ class Positions(Screen):
             value=BY_STRATEGY,
             label="Grouping",
             size="small",
-            width=400,
+            width=320,
         )
-        self.flat = pmui.Switch(label="Show flat positions", value=False)
+        self.flat = pmui.Switch(label="Show flat", value=False)
         self.books = Grid(
             "Positions per strategy",
             {
@@ -139,7 +139,7 @@ class Positions(Screen):
                 self.release,
                 self.export,
                 align_items="center",
-                gap="8px",
+                gap="0px",
             ),
             text(
                 "<p class='dim'>Amounts in the instrument's currency unless marked; "

@@ -23,9 +23,9 @@ class SettingsInForce(Screen):
         self.grid = Grid(
             "Settings",
             {
-                "variable": Column("Environment variable", filter=True),
-                "value": Column("Value", width=300),
-                "changed": Column("Differs from default"),
+                "variable": Column("Environment variable", width=270, filter=True),
+                "value": Column("Value", width=170),
+                "changed": Column("Changed"),
                 "meaning": Column("Meaning", width=480),
             },
             page_size=50,

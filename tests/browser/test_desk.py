@@ -256,3 +256,14 @@ def test_the_rehearsal_shows_what_the_product_does(server, open_page):
         "Latest fills",
     ):
         expect(page.get_by_role("heading", name=part)).to_be_visible()
+
+
+def test_prices_stand_point_below_point_and_a_cut_text_is_told_when_pointed_at(server, open_page):
+    page = open_page(f"{server.url}?view=fills")
+    prices = page.locator("[tabulator-field=price].tabulator-cell:visible")
+    expect(prices).to_have_count(25)
+    shown = prices.evaluate_all("cells => cells.map((cell) => cell.textContent.split('.')[1]?.length ?? 0)")
+    assert set(shown) == {4}
+    cut = page.locator("[tabulator-field=strategy].tabulator-cell").filter(has_text="GAMMA").first
+    cut.hover()
+    expect(cut).to_have_attribute("title", re.compile("^GAMMA <img src=x"))

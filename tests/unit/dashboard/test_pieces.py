@@ -40,6 +40,8 @@ def test_an_account_whose_answer_was_incomplete_says_why_and_how_old_the_last_go
 
 
 def test_before_the_first_comparison_no_account_is_confirmed():
+    past = accounts_table([], pd.DataFrame(), pd.DataFrame(), NOW, ("DU1",), "—")
+    assert past["state"].tolist() == ["—"]  # what was told then is not known, and nobody is about to ask
     table = accounts_table([], pd.DataFrame(), pd.DataFrame(), NOW, ("DU1", "DU2"))
     assert list(table["state"]) == ["not asked yet", "not asked yet"]
     assert list(table["answered"]) == ["—", "—"]

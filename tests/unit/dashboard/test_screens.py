@@ -348,6 +348,7 @@ async def test_expired_holdings_are_closed_with_a_reason_and_go(engine, open_she
     screen = show(shell, "assignments")
     expired = screen.expired
     assert expired.close.disabled
+    assert expired.grid.table.value["expiry"].tolist() == ["2026-03-10"]
     expired.grid.table.selection = [0]
     assert not expired.close.disabled
     await expired._close(None)
