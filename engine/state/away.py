@@ -46,9 +46,9 @@ from engine.state.order import Order, ended_so
 from engine.state.order_table import first_row
 from engine.state.orders import Orders
 
-_READ: Final = {Lines: 128, Closed: 8}
-"""Blocks of a kind that are kept as read until the next checkpoint, for repeats and questions in the order of the history:
-lines of many books take turns, orders come one after the other and are large."""
+_READ: Final[dict[type, int]] = {Lines: 12_000, Closed: 2_000}
+"""How many lines and orders, in blocks of a kind, are kept as read until the next checkpoint, for repeats and questions in
+the order of the history: lines of many books take turns, orders come one after the other. A line takes two kilobytes."""
 
 
 class Away:
@@ -69,6 +69,7 @@ class Away:
         self._attribution = attribution
         self._assignments = assignments
         self._read: dict[type, OrderedDict[int, Lines | Closed]] = {kind: OrderedDict() for kind in _READ}
+        self._size: dict[type, int] = dict.fromkeys(_READ, 0)
         self._roots: dict[int, dict[str, list[Execution]]] = {}
         booking.shelf.recall = self.recall
 
@@ -201,8 +202,9 @@ class Away:
     def _forget(self, number: int) -> None:
         self.archive.drop(number)
         self._roots.pop(number, None)
-        for read in self._read.values():
-            read.pop(number, None)
+        for kind, read in self._read.items():
+            if (block := read.pop(number, None)) is not None:
+                self._size[kind] -= _length(block)
 
     # ------------------------------------------------------------------------------------------------- looking
 
@@ -220,8 +222,9 @@ class Away:
     def forget_read(self) -> None:
         """Give back the memory of blocks that were only read."""
         self._roots.clear()
-        for read in self._read.values():
+        for kind, read in self._read.items():
             read.clear()
+            self._size[kind] = 0
 
     def lines(self, book: Holding, since: datetime | None = None) -> Iterator[Execution]:
         """A book's lines that are away, latest first; only down to the block in which a moment lies."""
@@ -265,14 +268,17 @@ class Away:
         return found
 
     def _keep(self, number: int, block: Lines | Closed) -> None:
-        read = self._read[type(block)]
+        kind = type(block)
+        read = self._read[kind]
         read[number] = block
+        self._size[kind] += _length(block)
         if isinstance(block, Lines):
             by_root = self._roots[number] = {}
             for line in block.lines:
                 by_root.setdefault(line.root, []).append(line)
-        if len(read) > _READ[type(block)]:
-            oldest, _ = read.popitem(last=False)
+        while self._size[kind] > _READ[kind] and len(read) > 1:
+            oldest, gone = read.popitem(last=False)
+            self._size[kind] -= _length(gone)
             self._roots.pop(oldest, None)
 
     def _share(self, line: Execution) -> None:
@@ -280,3 +286,7 @@ class Away:
         terms = self._booking.shelf.terms.get(line.fill.instrument.con_id)
         if terms is not None and terms.instrument == line.fill.instrument:
             msgspec.structs.force_setattr(line.fill, "instrument", terms.instrument)
+
+
+def _length(block: Lines | Closed) -> int:
+    return len(block.lines) if isinstance(block, Lines) else len(block.orders)
