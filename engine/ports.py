@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,8 +117,8 @@ class Store(Protocol):
         """Replace a *snapshot* symbol (positions, aggregated); never used for append-only ones."""
         ...
 
-    def progress(self) -> dict[tuple[str, str], int]:
-        """(library, symbol) -> sequence up to which it is complete."""
+    def progress(self, only: Collection[str] = ()) -> dict[tuple[str, str], int]:
+        """(library, symbol) -> sequence up to which it is complete; of some libraries, by default of all."""
         ...
 
     def read(

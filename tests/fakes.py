@@ -68,9 +68,9 @@ class MemoryStore(Tables):
             self.frames[key] = build_frame(table, columns, _rising(index, 0))
             self.seqs[key] = seq
 
-    def progress(self):
+    def progress(self, only=()):
         self._reach()
-        return dict(self.seqs)
+        return {key: seq for key, seq in self.seqs.items() if not only or key[0] in only}
 
     def symbols(self, library):
         self._reach()

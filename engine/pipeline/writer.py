@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Columns = tuple["dict[str, Any]", "Index"]
+_BACKOFF_FIRST_S = 0.05
 _BACKOFF_MAX_S = 5.0
+_GLANCE_S = 0.5
+"""How often it is looked in a pause whether a store that was out of reach is back."""
+
 _FRAMES_S = 0.5
 _POSITIONS_EVERY_S = 0.5
 _LARGE = 2_000
@@ -162,13 +166,13 @@ class StoreWriter:
                 self._flushed.notify_all()
 
     def _run(self) -> None:
-        delay = 0.05
+        delay = _BACKOFF_FIRST_S
         while True:
             self._outbox.waiting.wait(timeout=1.0)
             last = self._stopping.is_set()
             waiting, started = len(self._outbox), time.perf_counter()
             if self._flush(final=last):
-                delay = 0.05
+                delay = _BACKOFF_FIRST_S
                 taken_s = time.perf_counter() - started
                 for act in self.between:
                     self._between(act)
@@ -178,8 +182,25 @@ class StoreWriter:
             else:
                 if last:
                     return
-                self._stopping.wait(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+                self._pause(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 delay = min(delay * 2, _BACKOFF_MAX_S)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt; a store that cannot be reached is waited for only until it can.
+
+        One that can be reached and refuses all the same (it is full) is given the whole pause.
+        """
+        end, away = time.monotonic() + seconds, not self._reached()
+        while (left := end - time.monotonic()) > 0:
+            if self._stopping.wait(min(left, _GLANCE_S)) or (away and self._reached()):
+                return
+
+    def _reached(self) -> bool:
+        try:
+            self._store.check()
+        except StorageError:
+            return False
+        return True
 
     def _rest(self, taken_s: float) -> None:
         """Let rows gather. Commits cost the same for one row as for thousands: a burst gets fewer and larger ones.
@@ -257,7 +278,7 @@ class StoreWriter:
         if self._store.broken:
             self._store.reopen()
         self._store.check()
-        progress = self._store.progress()
+        progress = self._store.progress(_REFILLED)  # on S3 each symbol costs requests
         lost = {s: progress.get(s, -1) for s, seq in self._last_seq.items() if progress.get(s, -1) < seq}
         if not lost:
             return batch

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -229,8 +229,11 @@ class ArcticStore(Tables):
 
     # ------------------------------------------------------------------------------------------------- reading
 
-    def progress(self) -> dict[tuple[str, str], int]:
+    def progress(self, only: Collection[str] = ()) -> dict[tuple[str, str], int]:
         """(library, symbol) -> sequence up to which it is stored; read from the store, not from memory.
+
+        Args:
+            only: Of these libraries; of all by default.
 
         A store that is open for writing mends the libraries' lists on the way (see ``listing``).
 
@@ -239,7 +242,7 @@ class ArcticStore(Tables):
         """
         found: dict[tuple[str, str], int] = {}
         for library in self.libraries():
-            if library not in LIBRARIES:
+            if library not in (only or LIBRARIES):
                 continue
             self._mend(library)
             for name, metadata in self._metadata(library):
