@@ -9,15 +9,16 @@ once per instrument, and numbers and times are converted once per object, since 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from operator import is_
 from typing import Any, Final
 
 import numpy as np
 
 from engine.core.instrument import PERCENT_OF_PAR, Instrument
-from engine.storage.schema import EARLIEST, LATEST
+from engine.storage.schema import EARLIEST, FAR_S, LATEST
 
 Columns = dict[str, Any]
 Array = np.ndarray[Any, Any]
@@ -26,6 +27,7 @@ SURE_LENGTH: Final = 15
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAT: Final = int(np.iinfo(np.int64).min)
+_NO_TIME: Final = timedelta()
 _DAY_US: Final = 86_400_000_000
 
 
@@ -59,7 +61,7 @@ def flags(values: Sequence[bool]) -> Array:
 
 def same(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """True when two columns hold the very same objects."""
-    return all(map(is_, one, other))
+    return len(one) == len(other) and all(map(is_, one, other))
 
 
 class Numbers:
@@ -81,6 +83,8 @@ class Numbers:
         """One column, converted; rows whose number does not survive are noted."""
         known = self._floats
         ids = list(map(id, values))
+        if 2 * len(set(ids)) > len(ids):
+            return self._each(values)
         for place, value in dict(zip(ids, values, strict=True)).items():
             if place not in known:
                 text = str(value)
@@ -91,11 +95,16 @@ class Numbers:
             self.odd.update(row for row, place in enumerate(ids) if place in self._lossy)
         return np.fromiter(map(known.__getitem__, ids), np.float64, len(ids))
 
+    def _each(self, values: Sequence[Decimal | None]) -> Array:
+        """A column in which hardly two rows hold the same object: to remember them would take longer than to convert."""
+        words = ["nan" if value is None else str(value) for value in values]
+        if max(map(len, words)) > SURE_LENGTH or "E" in "".join(words):
+            self.odd.update(row for row, value in enumerate(values) if value is not None and not survives(value))
+        return np.fromiter(map(float, words), np.float64, len(words))
+
 
 class Times:
     """Aware datetimes of one batch as datetime64[ns] in UTC, exact to the microsecond; ``None`` as NaT.
-
-    The batch must stay in memory as long as this is used.
 
     Attributes:
         odd: Rows in which a time stood that the store's type cannot carry; they need a closer look.
@@ -103,26 +112,34 @@ class Times:
 
     def __init__(self) -> None:
         """Nothing seen yet."""
-        self._nanos: dict[int, int] = {id(None): _NAT}
-        self._far: set[int] = set()
+        self._made: list[tuple[Sequence[datetime | None], Array]] = []
         self.odd: set[int] = set()
 
     def column(self, values: Sequence[datetime | None]) -> Array:
-        """One column, converted."""
-        known = self._nanos
-        ids = list(map(id, values))
-        for place, value in dict(zip(ids, values, strict=True)).items():
-            if place not in known:
-                assert value is not None, "None is known from the start"
-                if EARLIEST <= value < LATEST:
-                    since = value - _EPOCH
-                    known[place] = (since.days * _DAY_US + since.seconds * 1_000_000 + since.microseconds) * 1000
-                else:
-                    known[place] = _NAT
-                    self._far.add(place)
-        if self._far and not self._far.isdisjoint(ids):
-            self.odd.update(row for row, place in enumerate(ids) if place in self._far)
-        return np.fromiter(map(known.__getitem__, ids), np.int64, len(ids)).view("datetime64[ns]")
+        """One column, converted; one of the very times of a former column is that column."""
+        for former, made in self._made:
+            if same(former, values):
+                return made
+        since = [_NO_TIME if value is None else value - _EPOCH for value in values]
+        seconds = np.fromiter(map(timedelta.total_seconds, since), np.float64, len(since))
+        if (np.abs(seconds) < FAR_S).all():
+            nanos = np.rint(seconds * 1e6).astype(np.int64) * 1000
+            nanos[[value is None for value in values]] = _NAT
+        else:
+            nanos = np.fromiter(map(self._nanos, values, count()), np.int64, len(values))
+        column = nanos.view("datetime64[ns]")
+        self._made.append((values, column))
+        return column
+
+    def _nanos(self, value: datetime | None, row: int) -> int:
+        """One time, for a column in which some are so far from ours that float seconds do not tell microseconds."""
+        if value is None:
+            return _NAT
+        if not EARLIEST <= value < LATEST:
+            self.odd.add(row)
+            return _NAT
+        since = value - _EPOCH
+        return (since.days * _DAY_US + since.seconds * 1_000_000 + since.microseconds) * 1000
 
 
 class Traded:

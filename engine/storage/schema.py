@@ -253,7 +253,7 @@ def table_for(library: str, symbol: str) -> Table:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAT: Final = np.iinfo(np.int64).min
-_FAR_S: Final = 4_000_000_000.0
+FAR_S: Final = 4_000_000_000.0
 """Up to here (year 2096) the float seconds of a datetime still tell microseconds apart."""
 EARLIEST: Final = datetime(1678, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2262, 1, 1, tzinfo=UTC)
@@ -271,7 +271,7 @@ def times(values: Sequence[datetime | None]) -> np.ndarray[Any, np.dtype[np.date
         return np.array([], dtype="datetime64[ns]")
     seconds = np.array([np.nan if v is None else v.timestamp() for v in values], dtype=np.float64)
     unknown = np.isnan(seconds)
-    if bool(np.any(np.abs(seconds[~unknown]) > _FAR_S)):
+    if bool(np.any(np.abs(seconds[~unknown]) > FAR_S)):
         micros = np.array([_exact_micros(v) for v in values], dtype=np.int64)
         unknown |= micros == _NAT
     else:
