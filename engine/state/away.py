@@ -195,8 +195,8 @@ class Away:
     def _reopen(self, number: int, block: Closed) -> None:
         self._forget(number)
         for order in block.orders:
-            self._orders.bring_back(order)
-        self._orders.aliases().update(block.aliases)
+            self._orders.add(order)
+        self._orders.called(block.aliases)
         self._attribution.bring_back(block.perms, block.claims)
 
     def _forget(self, number: int) -> None:

@@ -248,7 +248,7 @@ def _rest(parts: Parts, state: State) -> None:
             newest = parts.orders.newest
             newest[order.strategy] = max(order.timeline[-1].seq, newest.get(order.strategy, 0))
     parts.orders.newest.update(state.newest_orders)
-    parts.orders.aliases().update(state.aliases)
+    parts.orders.called(state.aliases.items())
     parts.attribution.patterns = state.patterns
     parts.attribution.load(state.names, state.rules, state.by_perm, state.by_order, state.by_ref)
     booking.findings.load(state.findings)

@@ -60,6 +60,7 @@ class OrderTable:
         self._by_client: dict[int, dict[int, Known]] = {}
         self._by_key: dict[tuple[str, int], dict[int, Order]] = {}
         self._aliases: dict[str, str] = {}
+        self._former: dict[str, tuple[str, ...]] = {}
         self.groups: dict[str, list[Order]] = {}
         self.recent: dict[str, deque[Order]] = {}
         self.working: dict[int, Order] = {}
@@ -137,9 +138,12 @@ class OrderTable:
                 shown = self.recent[last.strategy] = deque(maxlen=MOST_SHOWN)
             shown.append(order)
 
-    def _file(self, order: Order) -> None:
-        """Note what the order is about, as soon as it is known; a former answer is passed over when it is asked for."""
-        key = _key_of(order)
+    def _file(self, order: Order, former: OrderUpdate | None = None) -> None:
+        """Note what the order is about, as soon as it is known, in place of a former answer."""
+        key = _subject(order.seen)
+        before = None if former is None else _subject(former)
+        if before is not None and before != key:
+            self._by_key[before].pop(id(order), None)
         if key is not None:
             filed = self._by_key.get(key)
             if filed is None:
@@ -150,7 +154,7 @@ class OrderTable:
         """Take over what is known of an order by now, and let it be found by that."""
         former, order.seen = order.seen, seen
         if (seen.instrument, seen.account) != (former.instrument, former.account):
-            self._file(order)
+            self._file(order, former)
         if seen.order_id > 0 and (seen.client_id, seen.order_id) != (former.client_id, former.order_id):
             if former.order_id > 0:
                 _leave(self._by_client[former.client_id], former.order_id, order)
@@ -167,7 +171,9 @@ class OrderTable:
         if key in self.by_key:
             return
         self.by_key.pop(order.key)
-        self._aliases[order.key] = key
+        former = (*self._former.pop(order.key, ()), order.key)
+        self._former[key] = former
+        self._aliases.update(dict.fromkeys(former, key))
         if order.seen.perm_id and order not in self._by_perm.get(order.seen.perm_id, ()):
             _join(self._by_perm, order.seen.perm_id, order)
         order.key = key
@@ -181,9 +187,7 @@ class OrderTable:
     def of(self, keys: Iterable[tuple[str, int]]) -> Iterator[Order]:
         """Orders of some (account, con_id), each key's in order of first sight."""
         for key in keys:
-            for order in self._by_key.get(key, {}).values():
-                if _key_of(order) == key:
-                    yield order
+            yield from self._by_key.get(key, {}).values()
 
     def latest_of_each(self, count: int) -> set[int]:
         """Identities of the latest orders of each strategy; those before them are not shown among the latest any more."""
@@ -199,12 +203,10 @@ class OrderTable:
         self.working.pop(id(order), None)
         _leave(self._by_perm, seen.perm_id, order)
         _leave(self._by_client.get(seen.client_id, {}), seen.order_id, order)
-        if (key := _key_of(order)) is not None:
+        if (key := _subject(seen)) is not None:
             self._by_key.get(key, {}).pop(id(order), None)
-
-    def bring_back(self, order: Order) -> None:
-        """Index an order again that was put away."""
-        self.add(order)
+        for old in self._former.pop(order.key, ()):
+            del self._aliases[old]
 
     def _join_groups(self, order: Order) -> None:
         seen = order.seen
@@ -230,10 +232,23 @@ class OrderTable:
                 yield name, group
 
     def aliases(self) -> dict[str, str]:
-        """Former key -> key."""
+        """Former key -> key, for a dump."""
         return self._aliases
 
+    def former(self, key: str) -> tuple[str, ...]:
+        """The keys that an order had before its present one, oldest first."""
+        return self._former.get(key, ())
 
-def _key_of(order: Order) -> tuple[str, int] | None:
-    instrument = order.seen.instrument
-    return None if instrument is None else (order.seen.account, instrument.con_id)
+    def called(self, aliases: Iterable[tuple[str, str]]) -> None:
+        """Take in (former key, key) of orders that are here; those of others are left out."""
+        said = dict(aliases)
+        for old, new in said.items():
+            while new in said:  # dumps of before named the next key, not the last
+                new = said[new]  # noqa: PLW2901
+            if new in self.by_key and old not in self._aliases:
+                self._aliases[old] = new
+                self._former[new] = (*self._former.get(new, ()), old)
+
+
+def _subject(seen: OrderUpdate) -> tuple[str, int] | None:
+    return None if seen.instrument is None else (seen.account, seen.instrument.con_id)

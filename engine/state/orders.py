@@ -131,8 +131,8 @@ class Orders(OrderTable):
         if claimed and not order.claimed:
             order.strategy, order.claimed = strategy, True
         if about is not instrument and instrument.is_combo and about is not None and not about.is_combo:
-            order.seen = msgspec.structs.replace(order.seen, instrument=instrument)
-            self._file(order)
+            former, order.seen = order.seen, msgspec.structs.replace(order.seen, instrument=instrument)
+            self._file(order, former)
         before = order.traded.get(con_id)
         order.traded[con_id] = (
             (quantity, value) if before is None else (add(before[0], quantity), add(before[1], value))

@@ -97,25 +97,22 @@ class PutAway:
         return count
 
     def _close(self, stay: int) -> Iterator[int]:
-        former: dict[str, list[str]] = {}
-        for old, new in self._orders.aliases().items():
-            former.setdefault(new, []).append(old)
         names = list(self._orders.by_key)
         recent = self._orders.latest_of_each(stay)
         for first in range(0, len(names), _BLOCK):
             known = [self._orders.by_key.get(name) for name in names[first : first + _BLOCK]]
             over = [order for order in known if order is not None and id(order) not in recent and _is_over(order)]
             if over:
-                self._close_some(over, former)
+                self._close_some(over)
             yield len(over)
 
-    def _close_some(self, over: list[Order], former: dict[str, list[str]]) -> None:
+    def _close_some(self, over: list[Order]) -> None:
         closed = Closed(orders=over, aliases=[], perms=[], claims=[])
         keys: list[int] = []
         for order in over:
             seen = order.seen
             keys += order_keys(seen)
-            closed.aliases += [(old, order.key) for old in former.get(order.key, ())]
+            closed.aliases += [(old, order.key) for old in self._orders.former(order.key)]
             for account in dict.fromkeys((seen.account, "")) if seen.perm_id else ():
                 strategy = self._attribution.holder(account, seen.perm_id)
                 if strategy is not None:
@@ -127,8 +124,6 @@ class PutAway:
         self._archive.put("orders", encode_block(closed), keys)  # when it is refused, nothing has changed
         for order in over:
             self._orders.put_away(order)
-        for old, _ in closed.aliases:
-            self._orders.aliases().pop(old, None)
         self._attribution.put_away(closed.perms, closed.claims)
 
 
