@@ -2,9 +2,10 @@
 
 The threads of the engine and of the strategies run in one interpreter, a turn each. A turn lasts five milliseconds by
 default, and who waits draws lots with everybody else who does: in a burst from five strategies the server's loop waited for
-eight turns or more. With a turn of one millisecond it waits about half as long (measured: p99 of its lag in a burst 33 ms
-against 62, at the same CPU time). Shorter turns brought little more, and where ten other programs wanted the same two cores
-they cost CPU time: a tenth at one millisecond, a quarter at half of one.
+eight turns or more, and at an even 2,000 fills a second for one or two. Measured with turns of five milliseconds and of one
+(p99 of the loop's lag, medians of two and three rounds): with few other programs 62 and 33 ms in a burst, at the same CPU
+time; where ten others wanted the two cores 64 and 21 ms at the even rate, in a burst 82 ms either way, and a fifth more CPU
+time. Half a millisecond brought little more and cost more.
 
 It is a setting of the whole process, so the last book room that closes puts it back.
 """
