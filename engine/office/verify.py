@@ -104,14 +104,17 @@ def differences(
         mine = {k: r for k, r in recomputed.items() if k[0] == strategy}
         stored = list(_rows(store.read("positions", strategy), strategy))
         stored_seq = {k: int(row["seq"]) for k, row in stored}
+        later = set() if up_to is None else {k for k, seq in stored_seq.items() if seq > up_to}
         fresh = {
             k: r
             for k, r in mine.items()
-            if k not in stored_seq or running is None or last_seq.get(k, 0) <= stored_seq[k]
+            if k not in stored_seq or running is None or (last_seq.get(k, 0) <= stored_seq[k] and k not in later)
         }
-        shown = ((k, _of_row(row, mine.get(k))) for k, row in stored if k in fresh or k not in mine)
+        shown = (
+            (k, _of_row(row, mine.get(k))) for k, row in stored if k in fresh or (k not in mine and k not in later)
+        )
         yield from _against("stored positions", fresh, shown, _AS_FLOATS)
-    yield from _against_reconciled(store, recomputed, last_seq)
+    yield from _against_reconciled(store, recomputed, last_seq, up_to)
     yield from signed_differences(store, evidence, signed, up_to=up_to)
 
 
@@ -135,7 +138,7 @@ def _within(records: Iterable[FillRecord], recomputed: Mapping[Key, PositionReco
 
 
 def _against_reconciled(
-    store: Store, recomputed: Mapping[Key, PositionRecord], last_seq: Mapping[Key, int]
+    store: Store, recomputed: Mapping[Key, PositionRecord], last_seq: Mapping[Key, int], up_to: int | None
 ) -> Iterator[dict[str, Any]]:
     """The latest reconciled table, for books that did not change since it was made."""
     frame = store.read("portfolio", "aggregated")
@@ -144,8 +147,8 @@ def _against_reconciled(
     runs = store.read("reconciliations", "runs", since=frame.index[0].to_pydatetime())
     notes = runs.loc[runs["run_id"] == frame["run_id"].iloc[0], "extra"]
     made_at = json.loads(notes.iloc[-1]).get("books_seq") if len(notes) else None
-    if made_at is None:
-        return  # its run is not stored yet, or is older than this note
+    if made_at is None or (up_to is not None and made_at > up_to):
+        return  # its run is not stored yet, is older than this note, or knows more than was recounted
     for key, row in _rows(frame, None):
         if key in recomputed and last_seq.get(key, made_at + 1) <= made_at:
             shown = _of_row(row, recomputed[key])

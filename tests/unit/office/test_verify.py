@@ -6,12 +6,13 @@ import json
 from decimal import Decimal
 
 import msgspec
+import pandas as pd
 import pytest
 
 from engine.office.verify import differences
 from engine.storage.rows import position_columns, position_row
 from tests.property.lost_journal import store_of
-from tests.unit.state.kit import AAPL, ES, EURCHF, Desk
+from tests.unit.state.kit import AAPL, ES, EURCHF, MSFT, Desk
 
 CENT = Decimal("0.01")
 
@@ -94,6 +95,27 @@ def test_a_book_that_is_missing_or_too_many_shows(desk):
     books = running(desk)
     books["BETA", "DU1", 1] = msgspec.structs.replace(books["ALPHA", "DU1", AAPL.con_id], strategy="BETA")
     assert fields(stored(desk), books) == {"book"}
+
+
+def test_what_was_booked_and_stored_while_it_was_compared_is_no_difference(desk):
+    books, up_to = running(desk), desk.ledger.seq
+    desk.fill("a.f.01", 7, "2000000000.01", strategy="ALPHA", t=8)
+    desk.fill("a.g.01", 5, "17", strategy="ALPHA", instrument=MSFT, t=9)
+    assert list(differences(stored(desk), books, up_to=up_to)) == []
+
+
+def test_a_reconciled_table_that_was_made_while_it_was_compared_is_no_difference(desk):
+    books, up_to = running(desk), desk.ledger.seq
+    desk.fill("a.f.01", 7, "2000000000.01", strategy="ALPHA", t=8)
+    store = stored(desk)
+    store.frames["portfolio", "aggregated"] = store.frames["positions", "ALPHA"].assign(
+        strategy="ALPHA", run_id="R-1", qty=lambda table: table["qty"] + 1
+    )
+    run = pd.DataFrame({"run_id": ["R-1"], "extra": ["{}"]}, index=pd.DatetimeIndex([desk.clock], name="recorded_at"))
+    store.frames["reconciliations", "runs"] = run
+    for made_at, shows in ((up_to, True), (desk.ledger.seq, False)):
+        run["extra"] = json.dumps({"books_seq": made_at})
+        assert any(row["where"] == "reconciled table" for row in differences(store, books, up_to=up_to)) == shows
 
 
 def test_a_currency_that_only_contract_details_told_is_no_difference():
