@@ -30,8 +30,10 @@ class Table(pn.widgets.Tabulator):
         self._update_index_mapping()
         columns: dict[str, Any] = {str(name): frame[name].to_numpy(copy=True) for name in frame}
         self._data = {"index": np.arange(len(frame)), **columns}
+        # As plain lists: each array would go to the browser as two messages of its own beside the one that names it.
+        sent = {name: column.tolist() for name, column in self._data.items()}
         for ref, (model, _) in self._models.copy().items():
-            self._apply_update({}, {"data": self._data}, model.source, ref)
+            self._apply_update({}, {"data": sent}, model.source, ref)
         if self.param.page.bounds[1] != self._pages(len(frame)):
             self._update_max_page()
         if self.selection:

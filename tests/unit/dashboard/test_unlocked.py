@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import panel as pn
 import pytest
 from bokeh.document import Document
+from bokeh.document.events import ModelChangedEvent
+from bokeh.protocol import Protocol
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.session import ServerSession
 from panel.io.state import set_curdoc
@@ -74,3 +76,12 @@ async def test_a_screen_is_drawn_without_the_lock(view, shown_in_session):
     screen.forget()
     screen.draw(shell.state.picture)
     assert screen.errors.object == ""
+
+
+async def test_new_rows_go_to_the_browser_in_one_message(shown_in_session):
+    _, screen = shown_in_session("positions")
+    table = screen.books.table
+    table.put(table.value.assign(qty=table.value["qty"] + 1))
+    (model,) = [model for model, _ in table._models.values()]
+    event = ModelChangedEvent(pn.state.curdoc, model.source, "data", model.source.data)
+    assert Protocol().create("PATCH-DOC", [event]).buffers == []
