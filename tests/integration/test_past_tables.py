@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import sys
 from decimal import Decimal
@@ -190,8 +191,18 @@ class Day:
                 return  # it has gone meanwhile
 
     def show(self):
-        shown = {name: tables(self.pm, name) for name in KEYS}
-        self.shown.append((self.now(), shown))
+        """Draw every table; again, if prices were looked at meanwhile: what was drawn before is then of an earlier moment.
+
+        A table takes prices that are a second old at most, and the store's thread looks for newer ones when it writes.
+        """
+        log = self.pm.mark_log
+        while True:
+            number = log._number
+            shown = {name: tables(self.pm, name) for name in KEYS}
+            moment = self.now()
+            if log._number == number:
+                self.shown.append((moment, shown))
+                return
 
 
 def tables(pm, name, **more):
@@ -199,8 +210,16 @@ def tables(pm, name, **more):
     frame = frame.drop(columns=[c for c in (*PASSING, "seq") if c in frame.columns])
     if name == "fills":
         # A leg that was taken back is in no book, so nothing is recorded when its instrument's details come later.
-        frame.loc[frame["state"] == "reversed", "magnifier"] = 0
+        back = frame["state"] == "reversed"
+        frame.loc[back, "magnifier"] = 0
+        frame.loc[back, "exact"] = frame.loc[back, "exact"].map(without_magnifiers)
     return frame.sort_values(KEYS[name], kind="stable").reset_index(drop=True)
+
+
+def without_magnifiers(exact):
+    """What stands beside a row in text, without the magnifiers of its book and of its contract where they differ."""
+    left = {name: value for name, value in json.loads(exact or "{}").items() if name != "magnifiers"}
+    return json.dumps(left) if left else ""
 
 
 async def settled(pm):
