@@ -259,7 +259,14 @@ def _differ(old: Standing, new: Standing) -> bool:
     """True when the rows are not the same; they are made for this only where nothing simpler tells."""
     if old.status != new.status or old.base != new.base or len(old.records) != len(new.records):
         return True
-    return old.rows() != new.rows()
+    return old.rows() != new.rows() or any(
+        _told_beside(before) != _told_beside(after) for before, after in zip(old.records, new.records, strict=True)
+    )
+
+
+def _told_beside(record: PositionRecord | None) -> tuple[object, ...]:
+    """What no column shows and a stored row still keeps: fees in several currencies are one unknown figure, and are not."""
+    return () if record is None else (record.fees, record.fees_pending, record.open_cost, record.realized_pnl)
 
 
 def _by_strategy(records: Sequence[PositionRecord]) -> Sequence[PositionRecord]:

@@ -177,3 +177,15 @@ def test_the_rate_of_a_fee_in_a_third_currency_moves_the_row():
     assert commission_base() == 3.3
     rates["CHF"] = D("1.2")
     assert commission_base() == 3.6
+
+
+def test_a_fee_in_one_of_several_currencies_is_stored_although_no_lasting_column_shows_it():
+    """The one column of fees is unknown before and after; what the fees are in base currency is not the same."""
+    desk, held = Desk(), holding("ALPHA", 100)
+    before, after = ({"EUR": D("0.333"), other: D(2)} for other in ("USD", "CHF"))
+    desk.run([msgspec.structs.replace(held, fees=before)], answer(row(AAPL, 100)))
+    built = desk.run([msgspec.structs.replace(held, fees=after)], answer(row(AAPL, 100)))
+    assert list(built.changed) == [(DU, "AAPL")]
+    assert '"CHF"' in built.symbol_columns(DU, "AAPL")["extra"][0]
+    again = desk.run([msgspec.structs.replace(held, fees=dict(after))], answer(row(AAPL, 100)))
+    assert again.changed == {}
