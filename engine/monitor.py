@@ -169,7 +169,7 @@ def health(engine: Engine) -> dict[str, Any]:
         "problems": wrong,
         "queue_depth": engine.strategy_manager.message_queue.qsize(),
         "backlog": room.keeper.backlog,
-        "outbox": len(room.outbox),
+        "outbox": len(room.outbox) + room.writer.held,
         "journal_seq": journal.head,
         "stored_seq": room.writer.stored_seq,
         "journal_mb": journal.bytes / 1_048_576,

@@ -81,10 +81,14 @@ class Batch(msgspec.Struct):
         return not self.rows and not self.dirty
 
     def merge(self, later: Batch) -> None:
-        """Add a later batch behind this one."""
+        """Add a later batch behind this one; what a symbol has already, from a refill out of memory, is left out."""
         self.seq = max(self.seq, later.seq)
         for symbol, rows in later.rows.items():
-            self.rows.setdefault(symbol, []).extend(rows)
+            known = self.rows.setdefault(symbol, [])
+            if known and rows and number_of(rows[0]) <= (last := number_of(known[-1])):
+                known += [row for row in rows if number_of(row) > last]
+            else:
+                known += rows
         self.dirty |= later.dirty
 
     def leave_out(self, other: Batch) -> None:

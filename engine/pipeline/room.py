@@ -143,7 +143,7 @@ class BookRoom:
         self.writer.resume_from(progress)
         if lost:
             self.writer.stored_seq = 0  # nobody may take the store for complete before that is written
-        self.writer.dirty |= set(ledger.strategies())
+        self.writer.taint(ledger.strategies(), 0)
         self.intake = Intake(self.journal, self.keeper)
         self.checkpointer = Checkpointer(self.keeper, self.writer, self.journal, self.history, self.clock)
         self.housekeeper = Housekeeper(

@@ -4,6 +4,10 @@ A batch is stored symbol by symbol; each append carries how far the symbol has c
 next start. What the store refuses stays in the batch and is tried again with back-off and jitter; a refused append is
 never followed by an overwriting write. Snapshots (positions, the aggregated table) are written after the rows they
 summarise, so a reader never sees a position ahead of its fills for longer than one flush.
+
+A commit takes as long for one row as for a thousand, and there is time for some hundred of them in a second. So when fills
+come in every period, the commits are theirs: an execution waits for half a period and its own commit, whatever else is to
+be written. Order rows and positions then follow a few times a second. When little happens, everything is written at once.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from engine.pipeline.outbox import Batch, Symbol, number_of
 from engine.storage.calls import overdue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from engine.pipeline.frames import FrameQueue
@@ -40,10 +44,19 @@ _GLANCE_S = 0.5
 """How often it is looked in a pause whether a store that was out of reach is back."""
 
 _FRAMES_S = 0.5
-_POSITIONS_EVERY_S = 0.5
+_LATER_S = 0.5
+"""How long order rows and other facts may wait for company while the commits are the fills'."""
+_SHARE = 2
+"""For so many commits of fills there is one for what has waited that long."""
+_CALM_S = 0.25
+"""Time that the commits of the last second took, up to which nothing waits for company."""
 _LARGE = 2_000
+_MOST_HELD = 20_000
+"""Records taken from the outbox beyond which no more are taken: what the store is slow with stays bounded there."""
 _LONGEST_REST_S = 1.0
-_RECORDS = frozenset({"fills", "orders"})
+_SHORTEST_REST = 0.1
+"""Part of a period that is left to others after a batch that took longer than one."""
+_POSITIONS = "positions"
 _REFILLED = frozenset({"fills", "orders", "assignments", "facts"})
 
 
@@ -67,7 +80,7 @@ class StoreWriter:
         Args:
             to_columns: (library, records) -> typed columns and index.
             positions: Strategy -> its positions snapshot as columns and index.
-            flush_every_s: Pause between batches.
+            flush_every_s: From the beginning of a batch to that of the next; a longer one is followed by a short pause.
         """
         self._store = store
         self._outbox = outbox
@@ -80,10 +93,12 @@ class StoreWriter:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._guarded_run, name="fillbook-store", daemon=True)
         self._flushed = threading.Condition()
-        self._positions_at = 0.0
+        self._held = Batch(seq=keeper.seq)
+        self._since: dict[Symbol, float] = {}
+        self._missing: dict[str, int] = {}  # strategy -> first sequence that its stored positions may lack
+        self._commits: deque[tuple[float, float]] = deque(maxlen=256)  # when one ended, and how long it took
         self._moved = False
         self._remote = not store.uri.startswith("lmdb")
-        self.dirty: set[str] = set()
         self.stored_seq = keeper.seq
         self.failure: BaseException | None = None
         self._refusal = ""
@@ -123,6 +138,11 @@ class StoreWriter:
         if self.failure is not None:
             return "failed"
         return "unavailable" if self.trouble else "ok"
+
+    @property
+    def held(self) -> int:
+        """Records that are taken from the outbox and not stored yet."""
+        return sum(map(len, list(self._held.rows.values())))
 
     def wait_stored(self, seq: int, timeout_s: float | None = None) -> bool:
         """Block until everything up to ``seq`` is in ArcticDB, positions included; False on time-out."""
@@ -168,7 +188,7 @@ class StoreWriter:
     def _run(self) -> None:
         delay = _BACKOFF_FIRST_S
         while True:
-            self._outbox.waiting.wait(timeout=1.0)
+            self._outbox.waiting.wait(timeout=self._patience())
             last = self._stopping.is_set()
             waiting, started = len(self._outbox), time.perf_counter()
             if self._flush(final=last):
@@ -176,9 +196,9 @@ class StoreWriter:
                 taken_s = time.perf_counter() - started
                 for act in self.between:
                     self._between(act)
-                if last and not len(self._outbox) and not len(self._frames):
+                if last and not self._since and not len(self._outbox) and not len(self._frames):
                     return
-                self._rest(taken_s if waiting >= _LARGE else 0.0)
+                self._rest(taken_s, large=waiting >= _LARGE)
             else:
                 if last:
                     return
@@ -202,15 +222,21 @@ class StoreWriter:
             return False
         return True
 
-    def _rest(self, taken_s: float) -> None:
+    def _patience(self) -> float:
+        """Seconds to sleep when nothing new comes."""
+        return self._flush_every_s if self._since else 1.0
+
+    def _rest(self, taken_s: float, *, large: bool) -> None:
         """Let rows gather. Commits cost the same for one row as for thousands: a burst gets fewer and larger ones.
 
         Args:
-            taken_s: How long a large batch took: as long again is left to the books, while they are behind.
+            taken_s: How long the batch took.
+            large: As long again is left to the books, while they are behind.
         """
         end = time.perf_counter() + min(taken_s, _LONGEST_REST_S)
-        while not self._stopping.wait(self._flush_every_s):
-            if time.perf_counter() >= end or not self._keeper.backlog or self._outbox.full:
+        self._stopping.wait(max(self._flush_every_s - taken_s, self._flush_every_s * _SHORTEST_REST))
+        while large and time.perf_counter() < end and self._keeper.backlog and not self._outbox.full:
+            if self._stopping.wait(self._flush_every_s):
                 return
 
     def _between(self, act: Callable[[], None]) -> None:
@@ -222,53 +248,117 @@ class StoreWriter:
             self._note_trouble(error)
 
     def _flush(self, *, final: bool) -> bool:
-        started = time.perf_counter()
-        batch = self._outbox.take()
-        self.dirty |= batch.dirty
+        """Write what is due; False when the store refused, and everything waits in the outbox again."""
+        now = time.perf_counter()
+        news = self._gather()
         if self._moved:
             self._moved = False
             with self._keeper.lock:
-                self.dirty |= set(self._keeper.ledger.strategies())
-        batch.dirty = set()
+                self.taint(self._keeper.ledger.strategies(), self._held.seq + 1)
+        calm = sum(taken for ended, taken in self._commits if ended > now - 1.0) < _CALM_S
+        everything = final or calm or not (news or self._keeper.backlog) or bool(self.trouble)
         oldest = min(
-            (rows[0].recorded_at for (library, _), rows in batch.rows.items() if rows and library in _RECORDS),
-            default=None,
+            (rows[0].recorded_at for (library, _), rows in self._held.rows.items() if library == "fills"), default=None
         )
         try:
-            if self._refusal:
-                batch = self._come_back(batch)
-            elif batch.empty and not self._remote:
+            if self.trouble:
+                self._held = self._come_back(self._held)
+                self._wait_anew(now)
+            elif self._held.empty and not self._remote:
                 self._store.check()  # an idle store that was deleted or fell ill is noticed within a second
-            self._store_rows(batch)
-            calm = not len(self._outbox) and not self._keeper.backlog
-            if self.dirty and (final or calm or started - self._positions_at >= _POSITIONS_EVERY_S):
-                self._store_positions(max(batch.seq, self.stored_seq))  # a batch of nothing has no number
-                self._positions_at = started
+            self._store_due(now, everything=everything)
             if not self._frames.flush(self._store, within_s=_FRAMES_S):
                 self._outbox.waiting.set()
         except StorageError as error:
             self._note_trouble(error)
-            self._outbox.give_back(batch)
+            refused, self._held = self._held, Batch(seq=self._held.seq)
+            self._outbox.give_back(refused)
+            self._wait_anew(now)
             return False
         self._all_clear()
         if oldest is not None:
             self.latency_ms.append(max(0.0, (self._clock.now() - oldest).total_seconds() * 1000))
-        if not self.dirty:
-            with self._flushed:
-                self.stored_seq = max(self.stored_seq, batch.seq)
-                self._flushed.notify_all()
-        else:
-            self._outbox.waiting.set()
+        self._tell()
         return True
 
-    def _store_rows(self, batch: Batch) -> None:
-        for library, symbol in sorted(batch.rows, key=_fills_first):
-            rows = batch.rows[library, symbol]
-            columns, index = self._to_columns(library, rows)
-            seq = number_of(rows[-1])
-            self._store.append(library, symbol, columns, index, seq)
-            self._last_seq[library, symbol] = seq
-            del batch.rows[library, symbol]
+    def _gather(self) -> bool:
+        """Take what the outbox has; False for nothing."""
+        now, before = time.perf_counter(), self._held.seq
+        batch = self._outbox.take()
+        self.taint(batch.dirty, before + 1)
+        batch.dirty = set()
+        for symbol in batch.rows:
+            self._since.setdefault(symbol, now)
+        some = bool(batch.rows) or batch.seq > before
+        self._held.merge(batch)
+        return some
+
+    def _wait_anew(self, now: float) -> None:
+        """Know what waits after it was given back, or filled up."""
+        waiting = [*self._held.rows, *((_POSITIONS, strategy) for strategy in self._missing)]
+        self._since = {symbol: self._since.get(symbol, now) for symbol in waiting}
+
+    @property
+    def dirty(self) -> set[str]:
+        """Strategies whose positions must be written again."""
+        return set(self._missing)
+
+    def taint(self, strategies: Iterable[str], seq: int) -> None:
+        """Note that stored positions lack what happened from a sequence on."""
+        now = time.perf_counter()
+        for strategy in strategies:
+            self._missing.setdefault(strategy, seq)
+            self._since.setdefault((_POSITIONS, strategy), now)
+
+    def _tell(self) -> None:
+        """Say up to where everything is stored: in front of the first row, and of the first position, that is not."""
+        lacking = [number_of(rows[0]) for rows in self._held.rows.values()]
+        lacking += self._missing.values()
+        complete = min([self._held.seq, *(seq - 1 for seq in lacking)])
+        with self._flushed:
+            self.stored_seq = max(self.stored_seq, complete)
+            self._flushed.notify_all()
+
+    def _store_due(self, now: float, *, everything: bool) -> None:
+        """Write fills, each symbol with what came while the others were written; then of the rest what is due."""
+        fills = [symbol for symbol in self._held.rows if symbol[0] == "fills"]
+        for symbol in fills:
+            self._append(symbol)
+        others = sorted((s for s in self._since if s[0] != "fills"), key=lambda s: (s[0] == _POSITIONS, self._since[s]))
+        if not everything:
+            large = [symbol for symbol in others if len(self._held.rows.get(symbol, ())) >= _LARGE]
+            aged = [s for s in others if s not in large and self._since[s] <= now - _LATER_S]
+            others = large + sorted(aged, key=self._since.__getitem__)[: max(1, len(fills) // _SHARE)]
+        for symbol in others:
+            if symbol[0] == _POSITIONS:
+                self._write_positions(symbol[1])
+            else:
+                self._append(symbol)
+
+    def _append(self, symbol: Symbol) -> None:
+        if self.held < _MOST_HELD:
+            self._gather()
+        library, name = symbol
+        rows = self._held.rows[symbol]
+        columns, index = self._to_columns(library, rows)
+        seq = number_of(rows[-1])
+        self._commit(self._store.append, library, name, columns, index, seq)
+        self._last_seq[symbol] = seq
+        del self._held.rows[symbol], self._since[symbol]
+
+    def _write_positions(self, strategy: str) -> None:
+        if ("fills", strategy) in self._held.rows:  # they came during this round; a reader shall not see less of them
+            self._append(("fills", strategy))
+        columns, index = self._positions(strategy)
+        seq = max(self._held.seq, self.stored_seq)  # a batch of nothing has no number
+        self._commit(self._store.write, _POSITIONS, strategy, columns, index, seq)
+        del self._missing[strategy], self._since[_POSITIONS, strategy]
+
+    def _commit(self, act: Callable[..., None], *what: Any) -> None:
+        started = time.perf_counter()
+        act(*what)
+        ended = time.perf_counter()
+        self._commits.append((ended, ended - started))
 
     def _come_back(self, batch: Batch) -> Batch:
         """After trouble: look at the store anew, and fill in what it has lost while it was away.
@@ -286,16 +376,10 @@ class StoreWriter:
         filled = self.refill(lost)
         batch.leave_out(filled)  # the books remember what has not been stored yet, too
         filled.merge(batch)
-        self.dirty |= filled.dirty
+        self.taint(filled.dirty, 0)
         filled.dirty = set()
         self._last_seq = {s: seq for s, seq in self._last_seq.items() if s not in lost}
         return filled
-
-    def _store_positions(self, seq: int) -> None:
-        for strategy in sorted(self.dirty):
-            columns, index = self._positions(strategy)
-            self._store.write("positions", strategy, columns, index, seq)
-            self.dirty.discard(strategy)
 
     def _note_trouble(self, error: StorageError) -> None:
         if not self._refusal:
@@ -307,8 +391,3 @@ class StoreWriter:
         if self._refusal:
             log.warning("ArcticDB takes rows again after %s", self._refused_since)
             self._refusal, self._refused_since = "", None
-
-
-def _fills_first(symbol: Symbol) -> bool:
-    """Sort key: what others wait for is written before what tells more about it."""
-    return symbol[0] != "fills"

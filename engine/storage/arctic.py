@@ -232,10 +232,10 @@ class ArcticStore(Tables):
     def progress(self, only: Collection[str] = ()) -> dict[tuple[str, str], int]:
         """(library, symbol) -> sequence up to which it is stored; read from the store, not from memory.
 
+        A store that is open for writing mends the libraries' lists on the way (see ``listing``).
+
         Args:
             only: Of these libraries; of all by default.
-
-        A store that is open for writing mends the libraries' lists on the way (see ``listing``).
 
         Raises:
             StoreUnavailable: It cannot be read.

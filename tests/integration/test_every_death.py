@@ -23,8 +23,8 @@ from engine.core.events import (
 )
 from engine.office.verify import Verifier
 from engine.pipeline import room as rooms
+from engine.pipeline import writer as writers
 from engine.pipeline.room import BookRoom
-from engine.pipeline.writer import StoreWriter
 from engine.recon.chain import seal
 from engine.settings import Settings
 from engine.storage.arctic import ArcticStore
@@ -157,8 +157,14 @@ def tables(store):
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch):
     monkeypatch.setattr(rooms, "open_store", WatchedStore)
-    monkeypatch.setattr(StoreWriter, "start", lambda _self: None)
+    monkeypatch.setattr(writers.StoreWriter, "start", lambda _self: None)
     monkeypatch.setattr(Housekeeper, "__call__", lambda _self: None)
+
+
+def set_pace(monkeypatch, pace):
+    """Everything in each round; or fills first, and what waited in turns; or fills first, and the rest at the end."""
+    monkeypatch.setattr(writers, "_CALM_S", 1e9 if pace == "calm" else -1.0)
+    monkeypatch.setattr(writers, "_LATER_S", 0.0 if pace == "in turns" else 1e9)
 
 
 def lived(folder, copies):
@@ -195,7 +201,9 @@ def lived(folder, copies):
     return found
 
 
-def test_after_a_death_in_front_of_any_commit_every_row_is_there_once(tmp_path):
+@pytest.mark.parametrize("pace", ["calm", "in turns", "at the end"])
+def test_after_a_death_in_front_of_any_commit_every_row_is_there_once(tmp_path, monkeypatch, pace):
+    set_pace(monkeypatch, pace)
     copies = []
     whole = lived(tmp_path / "whole", copies)
     assert len(copies) >= 20
@@ -214,8 +222,9 @@ class Death(BaseException):
     """Nobody catches it."""
 
 
-@pytest.mark.parametrize("lasts", [2, 3])
-def test_who_dies_again_and_again_after_a_few_commits_has_every_row_once_at_the_end(tmp_path, lasts):
+@pytest.mark.parametrize(("pace", "lasts"), [("calm", 3), ("in turns", 2), ("at the end", 3)])
+def test_who_dies_again_and_again_after_a_few_commits_has_every_row_once_at_the_end(tmp_path, monkeypatch, pace, lasts):
+    set_pace(monkeypatch, pace)
     whole = lived(tmp_path / "whole", [])
     to_come, folder = day(), tmp_path / "life-0"
     for life in range(1, 21):

@@ -58,6 +58,13 @@ def test_a_refill_from_memory_and_what_waited_do_not_hold_a_record_twice():
     assert whole.empty
 
 
+def test_rows_that_a_refill_has_already_are_not_added_behind_it():
+    refilled = with_fills(1, 2, 3)
+    refilled.merge(with_fills(2, 3, 4))
+    refilled.merge(with_fills(5))
+    assert numbers(refilled) == [1, 2, 3, 4, 5]
+
+
 def test_a_batch_that_is_taken_in_the_middle_of_a_fact_does_not_claim_the_fact():
     """The writer takes at any moment; a sequence it is told to be complete must have all its rows."""
     seen = []

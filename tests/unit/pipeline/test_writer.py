@@ -1,0 +1,179 @@
+"""The writer: fills first, nothing said to be stored that waits, nothing lost or turned round by a refusal."""
+
+import time
+
+import pytest
+
+from engine.core.events import OrderUpdate
+from engine.core.records import OrderRecord
+from engine.errors import StoreUnavailable
+from engine.pipeline.frames import FrameQueue
+from engine.pipeline.keeper import BookKeeper
+from engine.pipeline.outbox import Outbox
+from engine.pipeline.writer import StoreWriter
+from engine.state.changes import Changes
+from engine.state.ledger import Ledger
+from tests.fakes import FakeClock, MemoryJournal
+from tests.integration.storage_kit import T0, record
+
+
+class Shelf:
+    """A store that notes what it is given, in order, and refuses what it is told to."""
+
+    uri = "lmdb://nowhere"
+    broken = ""
+
+    def __init__(self):
+        self.taken = []
+        self.refuse = ""
+
+    def append(self, library, symbol, columns, index, seq):
+        if library == self.refuse:
+            raise StoreUnavailable("refused")
+        self.taken.append((library, symbol, columns["seq"]))
+
+    def write(self, library, symbol, columns, index, seq):
+        self.taken.append((library, symbol, seq))
+
+    def check(self):
+        pass
+
+    def progress(self, _libraries=None):
+        return {}
+
+
+def order_row(seq, strategy):
+    update = OrderUpdate(received_at=T0, account="DU1234567", order_id=seq)
+    return OrderRecord(
+        seq=seq,
+        recorded_at=T0,
+        strategy=strategy,
+        order_key=f"O{seq}",
+        update=update,
+        status="Filled",
+        filled=None,
+        remaining=None,
+        avg_fill_price=None,
+    )
+
+
+class Desk:
+    def __init__(self):
+        self.shelf, self.outbox = Shelf(), Outbox()
+        keeper = BookKeeper(Ledger(), MemoryJournal(), self.outbox)
+        clock = FakeClock()
+        self.writer = StoreWriter(
+            self.shelf,
+            self.outbox,
+            FrameQueue(clock),
+            keeper,
+            clock,
+            to_columns=lambda _library, rows: ({"seq": [row.seq for row in rows]}, []),
+            positions=lambda _strategy: ({}, []),
+            flush_every_s=0.0,
+        )
+
+    def happens(self, seq, strategy="ALPHA"):
+        """A fill with a row of its order, and positions that change by it."""
+        changes = Changes()
+        changes.fills.append(record(seq, strategy=strategy))
+        changes.orders.append(order_row(seq, strategy))
+        changes.dirty.add(strategy)
+        self.outbox.add(changes, seq)
+
+    def busy(self):
+        """As if commits had taken all of the last second."""
+        self.writer._commits.append((time.perf_counter() + 1000.0, 1.0))
+
+    def flush(self, *, final=False):
+        self.shelf.taken.clear()
+        done = self.writer._flush(final=final)
+        return done, list(self.shelf.taken)
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def test_when_little_happens_everything_is_written_at_once(desk):
+    desk.happens(1)
+    assert desk.flush() == (True, [("fills", "ALPHA", [1]), ("orders", "ALPHA", [1]), ("positions", "ALPHA", 1)])
+    assert desk.writer.stored_seq == 1
+
+
+def test_while_commits_are_scarce_fills_go_first_and_nothing_that_waits_is_said_to_be_stored(desk):
+    desk.busy()
+    desk.happens(1)
+    assert desk.flush() == (True, [("fills", "ALPHA", [1])])
+    assert (desk.writer.stored_seq, desk.writer.held, desk.writer.dirty) == (0, 1, {"ALPHA"})
+    desk.happens(2, "BETA")
+    assert desk.flush() == (True, [("fills", "BETA", [2])])
+    assert desk.writer.stored_seq == 0
+    done, taken = desk.flush()  # nothing new came
+    assert done
+    assert taken == [
+        ("orders", "ALPHA", [1]),
+        ("orders", "BETA", [2]),
+        ("positions", "ALPHA", 2),
+        ("positions", "BETA", 2),
+    ]
+    assert (desk.writer.stored_seq, desk.writer.held, desk.writer.dirty) == (2, 0, set())
+
+
+def test_what_has_waited_long_gets_its_commit_among_the_fills(desk):
+    desk.busy()
+    desk.happens(1)
+    desk.flush()
+    desk.writer._since["orders", "ALPHA"] -= 10.0
+    desk.happens(2)
+    assert desk.flush() == (True, [("fills", "ALPHA", [2]), ("orders", "ALPHA", [1, 2])])
+
+
+def test_a_refused_append_leaves_every_row_in_its_order(desk):
+    desk.busy()
+    desk.happens(1)
+    desk.flush()
+    desk.shelf.refuse = "fills"
+    desk.happens(2)
+    assert desk.flush() == (False, [])
+    assert (desk.writer.held, len(desk.outbox), desk.writer.stored_seq) == (0, 3, 0)
+    desk.shelf.refuse = ""
+    desk.happens(3)
+    assert desk.flush(final=True) == (
+        True,
+        [("fills", "ALPHA", [2, 3]), ("orders", "ALPHA", [1, 2, 3]), ("positions", "ALPHA", 3)],
+    )
+    assert desk.writer.stored_seq == 3
+
+
+def test_rows_that_come_while_others_are_written_go_along(desk):
+    desk.happens(1)
+    desk.happens(2, "BETA")
+    append = desk.shelf.append
+
+    def meanwhile(library, symbol, columns, index, seq):
+        append(library, symbol, columns, index, seq)
+        if (library, symbol) == ("fills", "ALPHA"):
+            desk.happens(3, "BETA")
+
+    desk.shelf.append = meanwhile
+    _, taken = desk.flush()
+    assert ("fills", "BETA", [2, 3]) in taken
+    assert desk.writer.stored_seq == 3
+
+
+def test_positions_of_a_strategy_that_is_heard_of_in_the_middle_of_a_round_follow_its_fills(desk):
+    desk.happens(1)
+    desk.happens(2, "BETA")
+    append = desk.shelf.append
+
+    def meanwhile(library, symbol, columns, index, seq):
+        append(library, symbol, columns, index, seq)
+        if (library, symbol) == ("fills", "ALPHA"):
+            desk.happens(3, "NEW")
+
+    desk.shelf.append = meanwhile
+    _, taken = desk.flush()
+    assert taken.index(("fills", "NEW", [3])) < taken.index(("positions", "NEW", 3))
+    assert desk.writer.stored_seq == 3
