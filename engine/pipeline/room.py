@@ -140,7 +140,7 @@ class BookRoom:
             flush_every_s=self.settings.flush_every_s,
         )
         self.writer.refill = self._refill
-        self.writer.resume_from(progress)
+        self.writer.resume_from(progress, self.journal.head)
         if lost:
             self.writer.stored_seq = 0  # nobody may take the store for complete before that is written
         self.writer.taint(ledger.strategies(), 0)

@@ -106,11 +106,18 @@ class StoreWriter:
         self.latency_ms: deque[float] = deque(maxlen=512)
         self.between: list[Callable[[], None]] = []
         self._last_seq: dict[Symbol, int] = {}
+        self._at_least = 0
         self.refill: Callable[[Mapping[Symbol, int]], Batch] = lambda _progress: Batch()
 
-    def resume_from(self, progress: Mapping[Symbol, int]) -> None:
-        """Know what the store had at the start: if it loses that, it is missed although nothing new was written."""
+    def resume_from(self, progress: Mapping[Symbol, int], head: int) -> None:
+        """Know what the store had at the start: if it loses that, it is missed although nothing new was written.
+
+        Args:
+            head: The journal's. Positions numbered above it are from a journal that was lost, and no newer than the books.
+        """
         self._last_seq = {symbol: seq for symbol, seq in progress.items() if symbol[0] in _REFILLED}
+        highest = max((seq for (library, _), seq in progress.items() if library == _POSITIONS), default=0)
+        self._at_least = highest if highest > head else 0
 
     def start(self) -> None:
         """Start writing."""
@@ -350,7 +357,7 @@ class StoreWriter:
         if ("fills", strategy) in self._held.rows:  # they came during this round; a reader shall not see less of them
             self._append(("fills", strategy))
         columns, index = self._positions(strategy)
-        seq = max(self._held.seq, self.stored_seq)  # a batch of nothing has no number
+        seq = max(self._held.seq, self.stored_seq, self._at_least)  # a batch of nothing has no number
         self._commit(self._store.write, _POSITIONS, strategy, columns, index, seq)
         del self._missing[strategy], self._since[_POSITIONS, strategy]
 

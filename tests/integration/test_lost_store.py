@@ -101,6 +101,25 @@ async def test_a_lost_journal_leaves_books_that_the_store_alone_brings_back(sett
     assert differences.empty
 
 
+async def test_positions_go_on_after_a_lost_journal_whose_last_facts_left_no_row(settings):
+    """The positions were written with a number that the new journal has yet to reach."""
+    await submit(settings, facts(1, 4))
+    manager = await PortfolioManager.open(settings)
+    for _ in range(5):
+        await manager.submit(list(facts(1, 4)))  # all of it known
+    manager.room.writer.refresh_positions()
+    await manager.close()
+    for file in Path(settings.data_dir).glob("*.sqlite*"):
+        file.unlink()
+    for first in (5, 7):  # the second start finds the new journal
+        manager = await PortfolioManager.open(settings)
+        await manager.submit(list(facts(first, 2)))
+        assert manager.room.writer.wait_stored(manager.room.keeper.seq, 60)
+        stored = manager.room.store.positions().sort_values("strategy")
+        assert stored["qty"].tolist() == manager.positions().sort_values("strategy")["qty"].tolist()
+        await manager.close()
+
+
 async def test_what_no_row_tells_of_outlives_the_store_and_then_the_journal(settings):
     """A fee and a bust without their execution, and an assignment: written again with a lost store, read from it alone."""
     early = Commission(received_at=START, exec_id="0000aaaa.000000ff.01.01", amount=Decimal("1.5"), currency="USD")
