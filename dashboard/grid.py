@@ -52,6 +52,9 @@ class Column:
     filter: bool = False
 
 
+_REMEMBERED: Final = 16
+"""Puts of a table that a page may still be looking at."""
+
 TEXTS: Final = frozenset({"text", "time", "clock"})
 _MAKERS: Final[Mapping[str, Callable[[], Any]]] = {
     "text": lambda: "plaintext",
@@ -110,6 +113,7 @@ class Grid(Viewer):
         self._pending: pd.DataFrame | None = None
         self._chosen: list[tuple[str, ...]] = []
         self._moving = False
+        self._puts: dict[int, pd.DataFrame] = {}
         self.table = Table(
             self._frame(pd.DataFrame()),
             titles={name: c.title.replace("{zone}", zone.label) for name, c in columns.items()},
@@ -148,6 +152,7 @@ class Grid(Viewer):
             margin=(0, 10),
         )
         self._layout = pn.Column(self.note, self.table, sizing_mode="stretch_width", margin=0)
+        self.table.translate = self._now_at
         if selectable:
             self.table.param.watch(self._selected, "selection")
 
@@ -269,7 +274,21 @@ class Grid(Viewer):
             self.table.css_classes = classes
         if not same(self.table.value, shown):
             self.table.put(shown)
+        if self.table.selectable:
+            self._puts.pop(self.table.number - _REMEMBERED, None)
+            self._puts[self.table.number] = frame
         self._say("")
+
+    def _now_at(self, number: int, places: list[int]) -> list[int]:
+        """Where rows are now that somebody chose among those of a former put; rows that went are left out."""
+        assert self._shown is not None
+        former = self._puts.get(number)
+        if former is None or not self.key:
+            self._say("The rows have moved on meanwhile. Choose again.")
+            return []
+        now = dict(zip(self._keys(self._shown), range(len(self._shown)), strict=True))
+        keys = self._keys(former)
+        return [now[keys[place]] for place in places if place < len(keys) and keys[place] in now]
 
     def _local(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The same table with its moments in the zone shown."""

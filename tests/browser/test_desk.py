@@ -1,12 +1,13 @@
 """A day at the desk on the stand-in engine: drill-downs, statements, files, keyboard, roles, and two people at once."""
 
+import json
 import re
 import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
-from serving import STAND_IN, Server, mended, with_login
+from serving import PATIENCE_MS, STAND_IN, Server, mended, painted, with_login
 
 KEYS = {
     "Overview": "overview",
@@ -150,6 +151,65 @@ def test_a_chosen_order_stays_chosen_through_refreshes_sorting_and_filters(serve
     expect(grid.get_by_role("gridcell", name="BETA")).to_have_count(0)
     expect(chosen.locator("[tabulator-field=order_ref]")).to_have_text(name)
     expect(page.get_by_role("button", name="Clear selection")).to_be_enabled()
+
+
+def chosen_in(message):
+    """Places that a message of the server chooses."""
+    return [int(place) for place in re.findall(r'"attr":"indices","new":\[(\d+)', str(message))]
+
+
+def columns_in(message, name):
+    """A column's values wherever a message of the server has it."""
+    try:
+        inside = [json.loads(message)]
+    except ValueError:
+        return
+    while inside:
+        thing = inside.pop()
+        if isinstance(thing, dict):
+            inside += thing.values()
+        elif isinstance(thing, list):
+            if len(thing) == 2 and thing[0] == name and isinstance(thing[1], list):
+                yield thing[1]
+            inside += [part for part in thing if isinstance(part, dict | list)]
+
+
+def test_a_row_that_is_clicked_while_newer_rows_are_on_their_way_is_the_one_that_is_chosen(server, chromium, watch):
+    """A page that is behind shows other rows at the same places; what was clicked must be what is acted on."""
+    page = chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    watch.over(page)
+    sockets, late, holding = [], [], []
+
+    def behind(socket):
+        sockets.append(socket)
+        upstream = socket.connect_to_server()
+        upstream.on_message(lambda message: late.append(message) if holding else socket.send(message))
+        socket.on_message(upstream.send)
+
+    page.route_web_socket(re.compile("/ws"), behind)
+    page.goto(f"{server.url}?view=fills")
+    painted(page)
+    grid = page.get_by_role("grid", name="Fills", exact=True)
+    names = grid.locator(".tabulator-row [tabulator-field=fill_id]")
+    names.nth(3).wait_for()
+    holding.append(True)
+    name = names.nth(3).inner_text()
+    while not any(column[3] != name for message in late for column in columns_in(message, "fill_id")):
+        page.wait_for_timeout(50)
+    assert names.nth(3).inner_text() == name
+    names.nth(3).click()
+    count = len(late)
+    while not any(place > 3 for message in late[count:] for place in chosen_in(message)):
+        page.wait_for_timeout(50)  # the server has heard of the click, and answers with where the row is by now
+    holding.clear()
+    for message in late:
+        sockets[-1].send(message)
+    chosen = grid.locator(".tabulator-row.tabulator-selected")
+    expect(page.get_by_text(re.compile("more rows wait until the selection is cleared"))).to_be_visible()
+    expect(chosen.locator("[tabulator-field=fill_id]")).to_have_text([name])
+    revisions = page.get_by_role("grid", name="Revisions of the chosen execution")
+    expect(revisions.locator("[tabulator-field=fill_id]").last).to_have_text(name)
 
 
 def test_a_day_is_closed_and_its_statement_downloaded(server, open_page):
