@@ -374,17 +374,18 @@ def _is_writable(fact: AnyFact) -> bool:
 
 def _cleaned(fact: AnyFact) -> AnyFact:
     plain = msgspec.to_builtins(fact, builtin_types=(Decimal, datetime))
-    clean: AnyFact = msgspec.convert(_without_surrogates(plain), AnyFact)
+    clean: AnyFact = msgspec.convert(without_surrogates(plain), AnyFact)
     return clean
 
 
-def _without_surrogates(value: Any) -> Any:
+def without_surrogates(value: Any) -> Any:
+    """A text, or what holds texts, with half characters as their escapes."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_surrogates(item) for item in value]
+        return [without_surrogates(item) for item in value]
     return value
 
 

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from engine.core.events import without_surrogates
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import Instrument
@@ -120,7 +121,7 @@ def close_day(
     lines = _lines(mine, day, previous, instrument_of, marks, rates)
     ties = _ties(lines, broker, account)
     obstacles = _obstacles(mine, ties, [b for b in breaks if b.account == account], tied=broker is not None)
-    reason = (overrule_reason or "").strip()
+    reason = without_surrogates((overrule_reason or "").strip())  # sealed as it can be stored
     if obstacles and not reason:
         raise BadRequest(f"{day} in {account} is not closed: {'; '.join(obstacles)}. Give a reason to close it anyway")
     return sealed(
@@ -130,7 +131,7 @@ def close_day(
             from_day=day if previous is None else previous.day + timedelta(days=1),
             account=account,
             status="provisional" if now < end else "overruled" if obstacles else "closed",
-            operator=operator.strip(),
+            operator=without_surrogates(operator.strip()),
             overrule_reason=reason if obstacles else "",
             obstacles=tuple(obstacles),
             closed_at=now,

@@ -22,6 +22,7 @@ from engine.desk.closed import (
     close_summaries,
     latest_closes,
     read_closes,
+    sealed,
     to_csv,
     to_html,
     totals,
@@ -210,6 +211,15 @@ def test_pending_fees_keep_a_day_open_until_overruled_r8(house):
     assert (close.status, close.overrule_reason) == ("overruled", "IB promised it for Monday")
     assert "1 fees pending (a.1.01)" in close.obstacles
     assert line(close).fees_pending == 1
+
+
+def test_half_a_character_in_a_reason_is_sealed_as_it_is_stored(house):
+    """A browser can send one; neither the seal nor the store could hold it."""
+    house.trade("a.1.01", 100, 10, ny(FRIDAY, 10), fee=None)
+    house.broker = {1: D(100)}
+    close = house.close(FRIDAY, operator="ann \ud83d", overrule_reason="later \ud83d")
+    assert (close.operator, close.overrule_reason) == ("ann \\ud83d", "later \\ud83d")
+    assert sealed(close) == close
 
 
 def test_a_fee_pending_after_the_day_or_in_another_account_does_not_matter(house):
