@@ -97,7 +97,7 @@ class DemoEngine(Engine):
             raise StoreLocked(
                 f"the simulated gateway's state in {data} is in use by another server: {error}"
             ) from error
-        self.settings = replace(self.settings, ib_host="127.0.0.1", ib_port=self.gateway.port)
+        self.settings = replace(self.settings, ib_host="127.0.0.1", ib_port=self.gateway.port, ib_resets="none")
         try:
             await super().start()
         except BaseException:

@@ -41,6 +41,7 @@ class Settings:
     ib_timeout_s: float = _setting(10.0, "seconds to wait for an answer of IB")  # type: ignore[assignment]
     ib_accounts: str = _setting("", "accounts expected, comma separated; empty takes what IB manages")  # type: ignore[assignment]
     ib_timezone: str = _setting("", "time zone of the TWS login for times without one, e.g. America/New_York")  # type: ignore[assignment]
+    ib_resets: str = _setting("", "whose daily resets defer breaks: america, europe, asia, none; empty: by ib_timezone")  # type: ignore[assignment]
     arctic_uri: str = _setting("", "lmdb://PATH or s3://...; empty means lmdb under data_dir")  # type: ignore[assignment]
     data_dir: str = _setting("./data", "folder of the journal, the lock and the default LMDB")  # type: ignore[assignment]
     base_currency: str = _setting("", "three letters; empty takes what each account's values say")  # type: ignore[assignment]
@@ -92,6 +93,8 @@ class Settings:
         self._tolerance()
         if self.ib_client not in {"ib_insync", "ib_async"}:
             raise _refused("ib_client", self.ib_client, "ib_insync or ib_async")
+        if self.ib_resets not in {"", "america", "europe", "asia", "none"}:
+            raise _refused("ib_resets", self.ib_resets, "america, europe, asia, none, or empty")
         if self.arctic_uri and not self.arctic_uri.startswith(("lmdb://", "s3://", "s3s://")):
             raise _refused("arctic_uri", redact(self.arctic_uri), "lmdb://PATH, s3://... or s3s://...")
         if self.base_currency and not (

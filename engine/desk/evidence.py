@@ -107,7 +107,7 @@ class _Gathered:
         self.sides: dict[str, list[Side]] = {}
         for key, difference in picture.comparison.found.items():
             self.sides.setdefault(key[0], []).append(self.side(key, difference))
-        self.is_after_reset = after_reset(now, region_of(settings.ib_timezone))
+        self.is_after_reset = after_reset(now, region_of(settings.ib_timezone, settings.ib_resets))
 
     def evidence(self, found: Break) -> Evidence:
         key = found.key

@@ -376,7 +376,7 @@ class Reconciler:
             self._on_change(changes)
 
     def _deferred(self, now: datetime) -> str:
-        window = reset_window(now, region_of(self._settings.ib_timezone))
+        window = reset_window(now, region_of(self._settings.ib_timezone, self._settings.ib_resets))
         return "" if window is None else f"IB resets its servers until {window[1]:%H:%M} UTC (F130)"
 
     def _noted(self) -> BreakBook:

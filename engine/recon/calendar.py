@@ -7,7 +7,7 @@ are a reason to wait, never a reason to act: inside a window a difference is see
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 Region = Literal["america", "europe", "asia"]
@@ -25,8 +25,14 @@ _DAILY: Final[dict[Region, tuple[tuple[str, time, int], ...]]] = {
 _WEEKEND: Final = (_NEW_YORK, time(23, 0), 240)
 
 
-def region_of(zone: str) -> Region:
-    """The server region to assume for a TWS login zone such as ``Europe/Zurich``; America when nothing is known."""
+def region_of(zone: str, named: str = "") -> Region | None:
+    """The server region to assume for a TWS login zone such as ``Europe/Zurich``; America when nothing is known.
+
+    Args:
+        named: The region itself, if somebody named it; ``none`` for a gateway that is not IB's and never resets.
+    """
+    if named:
+        return None if named == "none" else cast("Region", named)
     head = zone.partition("/")[0].lower()
     if head in {"europe", "africa"}:
         return "europe"
@@ -35,16 +41,18 @@ def region_of(zone: str) -> Region:
     return "america"
 
 
-def reset_window(now: datetime, region: Region = "america") -> tuple[datetime, datetime] | None:
+def reset_window(now: datetime, region: Region | None = "america") -> tuple[datetime, datetime] | None:
     """The reset window that ``now`` lies in.
 
     Args:
         now: Aware.
-        region: Whose daily window counts; the weekend window counts for all.
+        region: Whose daily window counts; the weekend window counts for all. ``None`` for servers that never reset.
 
     Returns:
         Start and end (aware, UTC of ``now``'s zone), or ``None`` outside.
     """
+    if region is None:
+        return None
     windows = [(*daily, False) for daily in _DAILY[region]] + [(*_WEEKEND, True)]
     for zone, start, minutes, weekend in windows:
         local = now.astimezone(ZoneInfo(zone))
@@ -59,12 +67,12 @@ def reset_window(now: datetime, region: Region = "america") -> tuple[datetime, d
     return None
 
 
-def in_reset_window(now: datetime, region: Region = "america") -> bool:
+def in_reset_window(now: datetime, region: Region | None = "america") -> bool:
     """True while IB resets the region's servers."""
     return reset_window(now, region) is not None
 
 
-def after_reset(now: datetime, region: Region = "america", hours: float = 3.0) -> bool:
+def after_reset(now: datetime, region: Region | None = "america", hours: float = 3.0) -> bool:
     """True within ``hours`` after a reset window's end, when overnight changes show up (F131)."""
     step = timedelta(minutes=30)
     moment = now

@@ -69,3 +69,12 @@ def test_f131_three_hours_after_a_reset_are_known_as_such():
 )
 def test_the_region_is_taken_from_the_login_zone(zone, region):
     assert region_of(zone) == region
+
+
+def test_a_named_region_counts_before_the_zone_and_a_gateway_that_is_not_ibs_never_resets():
+    saturday = datetime(2026, 11, 28, 1, 30, tzinfo=ZoneInfo("America/New_York"))
+    assert region_of("America/Chicago", "asia") == "asia"
+    assert reset_window(saturday, region_of("", "europe")) is not None
+    assert region_of("Europe/Berlin", "none") is None
+    assert reset_window(saturday, region_of("", "none")) is None
+    assert not after_reset(saturday, None)
