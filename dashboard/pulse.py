@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from panel.custom import JSComponent
 
-from dashboard.frames import unbalanced
+from dashboard.frames import net_pnl, unbalanced
 from dashboard.model import VIEWS
 from dashboard.picture import Picture
 from dashboard.theme import duration_text, partial_sum, partial_text, time_text
@@ -68,14 +68,16 @@ def strip(
 
     Args:
         picture: Live picture.
-        today: Strategy -> net P&L today, NaN where unknown.
+        today: Strategy -> net P&L today over its positions that can be valued, NaN where none can.
         now: Aware.
         base: Base currency's name for display.
         stale_s: See :func:`stale_after`.
         zone: What moments are written in.
     """
     health = picture.parts.get("health") or {}
-    total, unknown = partial_sum(today.values())
+    total, strategies = partial_sum(today.values())
+    _, positions = partial_sum(net_pnl(picture.table("positions")))
+    unknown = max(positions, strategies)
     store = health.get("store") or {}
     depth = health.get("queue_depth")
     times = health.get("fill_to_store_ms") or {}
@@ -98,7 +100,7 @@ def strip(
                 "text": partial_text(total, unknown, base, decimals=0),
                 "state": "warn" if unknown else "good",
                 "title": "net of fees, realized and unrealized, since midnight UTC"
-                + (f"; not known for {unknown} positions or strategies" if unknown else ""),
+                + (f"; not known for {unknown} positions" if unknown else ""),
             },
         },
         "square": square_badge(picture.parts.get("square"), now, stale_s, zone),

@@ -1,6 +1,7 @@
 """Set a param, read a param: what the screens show and do, without a browser."""
 
 import asyncio
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -453,6 +454,18 @@ def test_the_strip_says_that_the_store_refuses(picture):
     picture.parts["health"]["store"].update(state="full", reason="LMDB map is full")
     chip = strip(picture, {}, NOW, "USD")["chips"]["store"]
     assert (chip["text"], chip["state"], chip["title"]) == ("FULL", "bad", "LMDB map is full")
+
+
+def test_the_strip_says_that_some_positions_are_not_in_todays_sum(picture):
+    """A strategy's sum is over what can be valued; the header must not show it as if it were all."""
+    whole = picture.parts["positions"] = picture.table("positions").assign(
+        realized_pnl_base=1.0, unrealized_pnl_base=1.0, commission_base=1.0
+    )
+    assert strip(picture, {"ALPHA": -606.0}, NOW, "USD")["chips"]["pnl"]["text"] == "−606 USD"
+    picture.parts["positions"] = whole.assign(realized_pnl_base=[math.nan, *[1.0] * (len(whole) - 1)])
+    chip = strip(picture, {"ALPHA": -606.0}, NOW, "USD")["chips"]["pnl"]
+    assert (chip["text"], chip["state"]) == ("−606 USD + ?", "warn")
+    assert chip["title"].endswith("not known for 1 positions")
 
 
 @pytest.mark.parametrize(
