@@ -34,6 +34,7 @@ WATCHED = {
 }
 TITLES = {key: screen.title for key, screen in SCREENS.items() if key != "rehearsal"}
 WARM_UP_S = 5
+SOME_FILLS = 20
 
 
 def fill_to_pixel(per_s: int = 100, seconds: int = 30, views: tuple[str, ...] = VIEWS) -> list[Figure]:
@@ -174,6 +175,7 @@ def first_paint(fills: int, views: tuple[str, ...] = tuple(TITLES)) -> list[Figu
 def sessions(count: int = 200, every: int = 20) -> list[Figure]:
     """N: what the server holds while sessions are opened in real pages, drawn once and closed.
 
+    The books stand still meanwhile: what is booked stays in memory for a while, and would be taken for the sessions'.
     Every so many sessions it is waited until the server has none left (unused ones live a second here, 90 in ``make
     serve``), garbage is collected, and memory, threads and handles are read. The slope is the least squares line over the
     later two thirds: what the first sessions leave is caches.
@@ -182,6 +184,8 @@ def sessions(count: int = 200, every: int = 20) -> list[Figure]:
     arguments = ("--unused-session-lifetime", "1000", "--check-unused-sessions", "500")
     with served(None, *arguments) as server, chromium() as browser:
         server.load(5)
+        wait_until(lambda: server.ask()["booked"] >= SOME_FILLS)
+        server.load(0)
         views = tuple(TITLES)
         for number in range(1, count + 1):
             page = opened(browser, server, views[number % len(views)])
