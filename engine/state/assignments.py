@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from engine.core.book import Book, Line
 from engine.core.events import AssignmentLeg, AssignmentMade, AssignmentReversed, ExecutionMove, Fill
 from engine.core.exact import ZERO, add, multiply
@@ -140,6 +142,9 @@ class Assignments:
 
     def _unbook_leg(self, execution: Execution, reason: str, changes: Changes) -> None:
         changed = self._booking.shelf.take(execution)
+        # In no book, it is not folded again when the contract's details come: it keeps the terms it was taken back on.
+        terms = self._booking.shelf.terms_for(execution)
+        execution.fill = msgspec.structs.replace(execution.fill, instrument=terms)
         execution.state, execution.reason = "reversed", reason
         execution.realized = ZERO
         execution.supersedes = execution.fill.exec_id

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from engine.core.events import Fill
-from engine.core.instrument import Instrument
 from engine.state.books import Shelf
 from engine.state.changes import Changes, Moment
 from engine.state.executions import Execution, moved_record, record_of
@@ -46,12 +45,6 @@ class Booking:
         """Recorded time of the fact being applied."""
         return self.moment.at
 
-    def terms_for(self, execution: Execution) -> Instrument:
-        """The instrument that counts for an execution's arithmetic; groups, which count nowhere, keep their own."""
-        if execution.state == "group":
-            return execution.fill.instrument
-        return self.shelf.terms[execution.fill.instrument.con_id].instrument
-
     def put_back(self, execution: Execution, changed: list[Execution], changes: Changes) -> None:
         """Book a changed execution and hand out everything that changed.
 
@@ -78,7 +71,7 @@ class Booking:
         moment = self.moment
         execution.seq, execution.recorded_at = moment.seq, moment.at
         changes.dirty.add(execution.strategy)
-        changes.fills.append(record_of(execution, self.terms_for(execution)))
+        changes.fills.append(record_of(execution, self.shelf.terms_for(execution)))
 
     def rebook(self, execution: Execution, strategy: str, reason: str, changes: Changes) -> None:
         """Take an execution over into another strategy's book, whole, with its time, price and fee."""
@@ -88,7 +81,7 @@ class Booking:
         changed = self.shelf.take(execution)
         execution.strategy = strategy
         execution.seq, execution.recorded_at = self.seq, self.now()
-        changes.fills.append(moved_record(execution, self.terms_for(execution), old, execution.fill, reason))
+        changes.fills.append(moved_record(execution, self.shelf.terms_for(execution), old, execution.fill, reason))
         changes.dirty.update((old, strategy))
         self.put_back(execution, changed, changes)
 

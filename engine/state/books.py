@@ -224,19 +224,23 @@ class Shelf:
         execution.commission, execution.commission_currency = amount, currency
         count_fee(book.paid, execution, amount, 1)
 
+    def terms_for(self, execution: Execution) -> Instrument:
+        """The instrument that counts for an execution's arithmetic; what is in no book keeps its own."""
+        own = execution.fill.instrument
+        return own if execution.state in {"group", "reversed"} else self.terms[own.con_id].instrument
+
     def describe(self, instrument: Instrument) -> list[Execution]:
         """Take the broker's contract details as the last word.
 
         Returns:
-            Every execution of that ``con_id`` when multiplier or magnifier changed the arithmetic, else none.
+            Every execution of that ``con_id`` when multiplier or magnifier became known or changed, else none: what is
+            recorded of them says so, too.
         """
         terms = self.terms_of(instrument)
         old = terms.instrument
         terms.set(instrument)
         terms.described = True
-        same = old.multiplier == instrument.multiplier and (old.price_magnifier or 1) == (
-            instrument.price_magnifier or 1
-        )
+        same = old.multiplier == instrument.multiplier and old.price_magnifier == instrument.price_magnifier
         touched: list[Execution] = []
         for book in self.books.values():
             if book.key[2] != instrument.con_id:

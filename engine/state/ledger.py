@@ -187,6 +187,9 @@ class Ledger:
         touched = self._shelf.describe(instrument)
         if not touched or old is None:
             return
+        self._booking.again(touched, changes)
+        if (old.multiplier, old.price_magnifier or 1) == (instrument.multiplier, instrument.price_magnifier or 1):
+            return  # known now, and what was taken for it until now
         text = (
             f"con_id {instrument.con_id} {instrument.symbol}: multiplier {old.multiplier} is {instrument.multiplier}, "
             f"magnifier {old.price_magnifier} is {instrument.price_magnifier}; {len(touched)} executions folded again"
@@ -194,7 +197,6 @@ class Ledger:
         self._findings.add(
             changes, "instrument_changed", "info", str(instrument.con_id), text, con_id=instrument.con_id
         )
-        self._booking.again(touched, changes)
 
     # ----------------------------------------------------------------------------------------------------- questions
 

@@ -29,9 +29,7 @@ def _arrival(execution: Execution) -> tuple[int, int]:
 
 def record(shelf: Shelf, execution: Execution) -> FillRecord:
     """The present record of an execution."""
-    fill = execution.fill
-    terms = fill.instrument if execution.state == "group" else shelf.terms[fill.instrument.con_id].instrument
-    return record_of(execution, terms)
+    return record_of(execution, shelf.terms_for(execution))
 
 
 def fills(

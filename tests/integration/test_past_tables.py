@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import sys
 from decimal import Decimal
@@ -208,18 +207,7 @@ class Day:
 def tables(pm, name, **more):
     frame = getattr(pm, name)(**more)
     frame = frame.drop(columns=[c for c in (*PASSING, "seq") if c in frame.columns])
-    if name == "fills":
-        # A leg that was taken back is in no book, so nothing is recorded when its instrument's details come later.
-        back = frame["state"] == "reversed"
-        frame.loc[back, "magnifier"] = 0
-        frame.loc[back, "exact"] = frame.loc[back, "exact"].map(without_magnifiers)
     return frame.sort_values(KEYS[name], kind="stable").reset_index(drop=True)
-
-
-def without_magnifiers(exact):
-    """What stands beside a row in text, without the magnifiers of its book and of its contract where they differ."""
-    left = {name: value for name, value in json.loads(exact or "{}").items() if name != "magnifiers"}
-    return json.dumps(left) if left else ""
 
 
 async def settled(pm):

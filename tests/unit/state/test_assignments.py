@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import msgspec
+
 from tests.unit.state.kit import AAPL, UNASSIGNED, VOD, Desk, at
 
 
@@ -160,6 +162,20 @@ def test_a_legs_price_is_currency_and_does_not_follow_the_magnifier():
     leg = next(r for r in desk.ledger.fills() if r.fill.source == "assignment")
     assert (leg.unit_price, leg.fill.price) == (Decimal("9.47"), 947)
     desk.stored_rows_fold_to_the_books()
+
+
+def test_a_leg_that_was_taken_back_keeps_the_terms_it_was_taken_back_on():
+    """It is in no book, so nothing is recorded of it later: what is shown of it must not change either."""
+    desk = Desk()
+    desk.describe(msgspec.structs.replace(VOD, price_magnifier=1))
+    desk.assign("A1", ("ALPHA", 100, "9.47"), instrument=VOD)
+    changes = desk.describe(msgspec.structs.replace(VOD, price_magnifier=100))
+    assert [(r.magnifier, r.fill.price) for r in changes.fills] == [(100, 947)]
+    desk.reverse("A1")
+    recorded = desk.fills[-1]
+    assert (recorded.state, recorded.magnifier, recorded.multiplier) == ("reversed", 100, 1)
+    assert desk.describe(msgspec.structs.replace(VOD, price_magnifier=10)).fills == []
+    assert desk.ledger.fills() == desk.restarted().fills() == [recorded]
 
 
 def test_an_execution_cannot_pose_as_a_leg():

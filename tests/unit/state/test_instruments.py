@@ -27,10 +27,23 @@ def test_the_brokers_contract_details_are_the_last_word_on_the_multiplier():
 
 def test_details_that_only_confirm_make_no_rows():
     desk = Desk()
+    known = msgspec.structs.replace(ES, price_magnifier=1)
+    desk.describe(known)
     desk.fill("1.01", 2, 5000, instrument=ES, strategy="ALPHA")
-    changes = desk.describe(msgspec.structs.replace(ES, price_magnifier=1, local_symbol="ESH6"))
+    changes = desk.describe(msgspec.structs.replace(known, local_symbol="ESH6"))
     assert changes.fills == []
     assert desk.ledger.instrument(ES.con_id).local_symbol == "ESH6"
+
+
+def test_a_magnifier_that_is_known_only_now_is_recorded_of_what_was_booked_before():
+    """Unknown is not one: the rows say from then on that it is known, though no figure changes."""
+    desk = Desk()
+    desk.fill("1.01", 2, 5000, instrument=ES, strategy="ALPHA")
+    assert [r.magnifier for r in desk.fills] == [None]
+    changes = desk.describe(msgspec.structs.replace(ES, price_magnifier=1))
+    assert [(r.fill.exec_id, r.magnifier, r.multiplier) for r in changes.fills] == [("1.01", 1, 50)]
+    assert desk.ledger.fills() == changes.fills
+    assert not desk.kinds()
 
 
 def test_a_later_executions_own_contract_never_rescales_a_book():
