@@ -217,15 +217,17 @@ def _settled(
 ) -> tuple[list[StoredEntry], list[Entry]]:
     """The stored journal, and the entries that are stored as facts.
 
-    Facts are written first: those of before must be in the journal, and what is there must be among those of after.
-    Beside a process that writes, this is read again until its last batch is in both.
+    Fills are written first, then facts: what was seen of them must be in the journal, and what is there must be among the
+    facts of after. Beside a process that writes, this is read again until its last batch is in all.
     """
     end = time.monotonic() + (_LAG_S if patient else 0.0)
     while True:
         before = _facts(store, up_to)
         stored = evidence.entries(store, up_to)
-        held = {name_of(found.entry) for found in stored if found.entry is not None}
-        if all(name_of(entry) in held for entry in before) or time.monotonic() >= end:
+        entries = [found.entry for found in stored if found.entry is not None]
+        held = {name_of(entry) for entry in entries}
+        complete = all(name_of(entry) in held for entry in before) and not any(_against_fills(entries, evidence, 0))
+        if complete or time.monotonic() >= end:
             known = {name_of(entry) for entry in before}
             later = (entry for entry in _facts(store, up_to) if name_of(entry) in held - known)
             return stored, [*before, *later]

@@ -5,12 +5,18 @@ cost, realized P&L, fees and cash per currency, counts): exactly with the runnin
 float64 carries with the stored positions, and with the latest reconciled table where nothing was booked since. The stored
 fills must also agree with themselves: what they realized adds up to the book's, what counts is what was reported. A planted
 cent shows. What was signed is checked as well (see ``signed``).
+
+Another process may be writing meanwhile, and symbols are written one after the other, fills first: a stored position may
+lack what its fills told in the last moments. What summarises fills is therefore read before them, and a position is compared
+with the fills up to the one that it names as its last. That holds for some seconds only: a position that stays behind shows.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +42,10 @@ _AS_FLOATS = (Decimal("4e-16"), Decimal("1e-12"))
 """Relative and absolute difference that rounding explains: that of a shared cost (34 digits), that of float64 besides."""
 
 _STORED_WITHIN_S = 30.0
+_MAY_BE_BEHIND = timedelta(seconds=_STORED_WITHIN_S)
+_LAG = timedelta(seconds=3)
+"""How long a table may be in the store before the fills that it knows."""
+
 _MONEY = ("qty", "avg_cost", "realized_pnl", "open_cost", "commission")
 Key = tuple[str, str, int]
 Values = dict[str, Decimal | None]
@@ -74,6 +84,7 @@ def differences(
     running: dict[Key, PositionRecord] | None = None,
     signed: Signed | None = None,
     up_to: int | None = None,
+    now: datetime | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Recompute and compare.
 
@@ -81,10 +92,13 @@ def differences(
         store: The stored books.
         running: The books in memory, ``None`` to leave them out; ``signed``: the entries that they hold.
         up_to: Leave out rows of facts above this sequence (those that came after ``running`` was copied).
+        now: The time, UTC; that of the system by default.
     """
     recomputed: dict[Key, PositionRecord] = {}
+    behind: dict[Key, PositionRecord | None] = {}
     last_seq: dict[Key, int] = {}
     evidence = Evidence(store, up_to)
+    tables = _Tables(store, now or datetime.now(UTC), wait=running is None)
     for strategy in store.symbols("fills"):
         frame = store.read("fills", strategy)
         newest = frame.groupby(["account", "con_id"], sort=False)["seq"].max().reset_index()
@@ -94,15 +108,18 @@ def differences(
         if up_to is not None:
             frame = frame[frame["seq"] <= up_to]
         # Of several rows of one revision the last one counts: the others need not be read as records.
-        counted = fill_records(frame[~frame.duplicated(["account", "fill_id"], keep="last")], strategy)
+        counted = _counted(frame, strategy)
         recomputed |= fold(counted)
+        if running is None:
+            behind |= _behind(frame, strategy, tables, recomputed)
         yield from _within(counted, recomputed)
     if running is not None:
         shown = ((k, _figures(r)) for k, r in running.items())
         yield from _against("running engine", recomputed, shown, _EXACTLY)
-    for strategy in sorted({key[0] for key in recomputed} | set(store.symbols("positions"))):
-        mine = {k: r for k, r in recomputed.items() if k[0] == strategy}
-        stored = list(_rows(store.read("positions", strategy), strategy))
+    at_hand = {k: r for k, r in (recomputed | behind).items() if r is not None}
+    for strategy in sorted({key[0] for key in at_hand} | set(tables.positions)):
+        mine = {k: r for k, r in at_hand.items() if k[0] == strategy}
+        stored = list(_rows(tables.positions[strategy], strategy)) if strategy in tables.positions else []
         stored_seq = {k: int(row["seq"]) for k, row in stored}
         later = set() if up_to is None else {k for k, seq in stored_seq.items() if seq > up_to}
         fresh = {
@@ -114,8 +131,63 @@ def differences(
             (k, _of_row(row, mine.get(k))) for k, row in stored if k in fresh or (k not in mine and k not in later)
         )
         yield from _against("stored positions", fresh, shown, _AS_FLOATS)
-    yield from _against_reconciled(store, recomputed, last_seq, up_to)
+    yield from _against_reconciled(tables, recomputed, last_seq, up_to)
     yield from signed_differences(store, evidence, signed, up_to=up_to)
+
+
+class _Tables:
+    """What summarises fills, read before them.
+
+    Attributes:
+        at: When it was read, UTC.
+        positions: Strategy -> its stored positions.
+        reconciled: The latest reconciled table, and ``runs`` since it was made.
+    """
+
+    def __init__(self, store: Store, now: datetime, *, wait: bool) -> None:
+        """Read the tables.
+
+        Args:
+            wait: Return when what they know is in the stored fills, too: one that is seconds old may be ahead of them.
+        """
+        self.at = now
+        self.positions = {name: store.read("positions", name) for name in store.symbols("positions")}
+        self.reconciled = store.read("portfolio", "aggregated")
+        if not self.reconciled.empty:
+            self.runs = store.read("reconciliations", "runs", since=self.reconciled.index[0].to_pydatetime())
+        found = [frame.index[-1] for frame in (*self.positions.values(), self.reconciled) if len(frame)]
+        age = self.at - max(found).to_pydatetime() if found else _LAG
+        if wait and timedelta(0) <= age < _LAG:
+            time.sleep((_LAG - age).total_seconds())
+
+
+def _counted(frame: pd.DataFrame, strategy: str) -> list[FillRecord]:
+    if frame.empty:
+        return []
+    return fill_records(frame[~frame.duplicated(["account", "fill_id"], keep="last")], strategy)
+
+
+def _behind(
+    frame: pd.DataFrame, strategy: str, tables: _Tables, recomputed: Mapping[Key, PositionRecord]
+) -> dict[Key, PositionRecord | None]:
+    """The books whose stored position may lack their latest fills, as of that position; ``None`` before the first.
+
+    Args:
+        frame: The strategy's ``fills``.
+    """
+    known = frame.index <= tables.at - _MAY_BE_BEHIND
+    if known.all():
+        return {}
+    stored = tables.positions.get(strategy)
+    shown = {} if stored is None else {key: int(row["seq"]) for key, row in _rows(stored, strategy)}
+    keys = [(strategy, str(a), int(c)) for a, c in zip(frame["account"], frame["con_id"], strict=True)]
+    known |= [seq <= shown.get(key, -1) for key, seq in zip(keys, frame["seq"], strict=True)]
+    # A book that is neither shown nor counted has gone: its last execution was moved to another strategy.
+    late = {
+        key for key, is_known in zip(keys, known, strict=True) if not is_known and (key in shown or key in recomputed)
+    }
+    found = fold(_counted(frame[known & [key in late for key in keys]], strategy))
+    return {key: found.get(key) for key in late}
 
 
 def _within(records: Iterable[FillRecord], recomputed: Mapping[Key, PositionRecord]) -> Iterator[dict[str, Any]]:
@@ -138,14 +210,13 @@ def _within(records: Iterable[FillRecord], recomputed: Mapping[Key, PositionReco
 
 
 def _against_reconciled(
-    store: Store, recomputed: Mapping[Key, PositionRecord], last_seq: Mapping[Key, int], up_to: int | None
+    tables: _Tables, recomputed: Mapping[Key, PositionRecord], last_seq: Mapping[Key, int], up_to: int | None
 ) -> Iterator[dict[str, Any]]:
     """The latest reconciled table, for books that did not change since it was made."""
-    frame = store.read("portfolio", "aggregated")
+    frame = tables.reconciled
     if frame.empty:
         return
-    runs = store.read("reconciliations", "runs", since=frame.index[0].to_pydatetime())
-    notes = runs.loc[runs["run_id"] == frame["run_id"].iloc[0], "extra"]
+    notes = tables.runs.loc[tables.runs["run_id"] == frame["run_id"].iloc[0], "extra"]
     made_at = json.loads(notes.iloc[-1]).get("books_seq") if len(notes) else None
     if made_at is None or (up_to is not None and made_at > up_to):
         return  # its run is not stored yet, is older than this note, or knows more than was recounted

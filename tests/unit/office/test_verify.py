@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
 import pandas as pd
 import pytest
 
+from engine.office import signed, verify
 from engine.office.verify import differences
-from engine.storage.rows import position_columns, position_row
+from engine.recon.chain import seal
+from engine.storage.rows import assignment_columns, position_columns, position_row
 from tests.property.lost_journal import store_of
 from tests.unit.state.kit import AAPL, ES, EURCHF, MSFT, Desk
 
@@ -124,3 +127,77 @@ def test_a_currency_that_only_contract_details_told_is_no_difference():
     desk.describe(AAPL)
     assert desk.book().cash == {"USD": -50}
     assert fields(stored(desk), running(desk)) == set()
+
+
+# ------------------------------------------------------------------------- beside a process that writes
+
+
+def behind(desk, earlier):
+    """Fills as they are, positions as they were."""
+    store = stored(desk)
+    store.frames["positions", "ALPHA"] = earlier.frames["positions", "ALPHA"]
+    return store
+
+
+def told(store, now):
+    return {(row["con_id"], row["field"]) for row in differences(store, now=now)}
+
+
+def test_a_position_may_lack_the_fills_of_the_last_seconds_and_no_others(desk):
+    earlier = stored(desk)
+    desk.fill("a.f.01", 7, "2000000000.01", strategy="ALPHA", t=8)
+    desk.fee("a.f.01", "1.11")
+    desk.fill("a.g.01", 5, "17", strategy="ALPHA", instrument=MSFT, t=9)
+    store = behind(desk, earlier)
+    assert told(store, desk.clock + timedelta(seconds=5)) == set()
+    assert {con_id for con_id, _ in told(store, desk.clock + timedelta(seconds=40))} == {AAPL.con_id, MSFT.con_id}
+
+
+def test_a_cent_in_a_position_that_lacks_the_latest_fill_shows(desk):
+    earlier = stored(desk)
+    earlier.frames["positions", "ALPHA"].loc[lambda f: f["con_id"] == AAPL.con_id, "realized_pnl"] += 0.01
+    desk.fill("a.f.01", 7, "2000000000.01", strategy="ALPHA", t=8)
+    assert told(behind(desk, earlier), desk.clock + timedelta(seconds=5)) == {(AAPL.con_id, "realized_pnl")}
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_book_whose_last_execution_was_moved_away_a_moment_ago_is_no_difference(desk, shown, monkeypatch):
+    monkeypatch.setattr(signed, "_LAG_S", 0.0)  # the journal of assignments is not stored here
+    earlier = stored(desk)
+    entry = desk.entry("A-1", moves=[("a.d.01", "ALPHA", "BETA")], instrument=ES)
+    desk.apply(msgspec.structs.replace(entry, received_at=desk.clock + timedelta(minutes=2)))
+    store = behind(desk, earlier) if shown else stored(desk)
+    found = told(store, desk.clock + timedelta(minutes=2, seconds=5))
+    assert not [field for con_id, field in found if con_id == ES.con_id and "is missing" not in field]
+
+
+def test_fills_that_a_table_of_this_moment_knows_are_waited_for(desk, monkeypatch):
+    store = stored(desk)
+    desk.fill("a.f.01", 7, "2000000000.01", strategy="ALPHA", t=8)
+    ahead = stored(desk)
+    late = ahead.frames["fills", "ALPHA"]
+    ahead.frames["fills", "ALPHA"] = store.frames["fills", "ALPHA"]
+    waited = []
+
+    def wait(seconds):
+        waited.append(seconds)
+        ahead.frames["fills", "ALPHA"] = late
+
+    monkeypatch.setattr(verify.time, "sleep", wait)
+    assert told(ahead, desk.clock + timedelta(seconds=1)) == set()
+    assert waited == [2.0]
+
+
+def test_an_entry_of_which_only_the_legs_are_stored_yet_is_waited_for(monkeypatch):
+    desk = Desk()
+    entry = seal(desk.entry("A-1", ("ALPHA", 5, 10), ("UNASSIGNED", -5, 10)), "")
+    desk.apply(entry)
+    store = stored(desk)
+    facts = store.frames.pop(("facts", "assignment"))
+
+    def wait(_seconds):
+        store.frames["facts", "assignment"] = facts
+        store.append("assignments", "journal", *assignment_columns([(1, entry)], {"A-1": entry}.get), 1)
+
+    monkeypatch.setattr(signed.time, "sleep", wait)
+    assert not [row for row in differences(store) if row["where"].startswith("assignment journal")]
