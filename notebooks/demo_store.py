@@ -7,7 +7,10 @@ time. The day is invented; with the same seed it is always the same one.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import random
+import shutil
+import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -123,15 +126,17 @@ class Day:
 
 
 def new_folder() -> Path:
-    """An empty folder that nobody else uses."""
-    return Path(tempfile.mkdtemp(prefix="fillbook-notebook-"))
+    """An empty folder that nobody else uses; it goes when the kernel ends."""
+    folder = Path(tempfile.mkdtemp(prefix="fillbook-notebook-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 async def make_day(folder: Path | None = None, seed: int = 7) -> Settings:
     """Play the day into a new store.
 
     Args:
-        folder: Where journal and store go; a new temporary folder by default.
+        folder: Where journal and store go; by default a temporary folder that goes when this process ends.
         seed: Decides prices and trades.
 
     Returns:
@@ -149,4 +154,6 @@ async def make_day(folder: Path | None = None, seed: int = 7) -> Settings:
 
 
 if __name__ == "__main__":
-    print(asyncio.run(make_day()).arctic_location)
+    if len(sys.argv) != 2:
+        sys.exit("usage: python notebooks/demo_store.py FOLDER (where the invented day's books are to lie)")
+    print(asyncio.run(make_day(Path(sys.argv[1]))).arctic_location)
