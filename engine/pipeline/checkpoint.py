@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _MOST_IN_MEMORY = 16_000
 """Executions and orders beyond which the books' own thread puts some away between two slices, checkpoint or not."""
+_MORE = 1.25
+"""By how much memory grows over what could not be put away before that is tried again: a try looks at all of it."""
 _SLICE_S = 0.002
 _PAUSE_S = 0.0005
 _REST_S = 30.0
@@ -62,6 +64,7 @@ class Checkpointer:
         self.last_seq = keeper.seq
         self._last_at = clock.monotonic()
         self._steps: Iterator[int] | None = None
+        self._most = float(_MOST_IN_MEMORY)
         self._not_before = 0.0
         self.trouble = ""
         keeper.after_slice = self.keep_up
@@ -70,12 +73,13 @@ class Checkpointer:
         """Put away for a moment when there is too much in memory; called in the books' thread, under its lock."""
         ledger = self._keeper.ledger
         if self._steps is None:
-            if ledger.in_memory <= _MOST_IN_MEMORY or self._clock.monotonic() < self._not_before:
+            if ledger.in_memory <= self._most or self._clock.monotonic() < self._not_before:
                 return
             self._steps = ledger.put_away()
         try:
             if not self._step(self._steps):
                 self._steps = None
+                self._most = max(_MOST_IN_MEMORY, _MORE * ledger.in_memory)
         except StorageError as error:
             self._steps = None
             self._wait(error)

@@ -34,6 +34,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
         acked: Quantity, limit and stop price as the broker last confirmed them, for a modification that fails (F71).
         traded: con_id -> progress; a combination has one entry per leg and one for itself.
         gaps: con_id -> cumulative quantity that the broker reported and we do not have.
+        timeline: Its rows in order; a tuple, which the garbage collector leaves alone once it has seen it.
     """
 
     key: str
@@ -48,7 +49,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     acked: tuple[Decimal | None, Decimal | None, Decimal | None] | None = None
     traded: dict[int, Progress] = {}
     gaps: dict[int, Decimal] = {}
-    timeline: list[OrderRecord] = []
+    timeline: tuple[OrderRecord, ...] = ()
 
     @property
     def executed(self) -> Progress:

@@ -112,7 +112,7 @@ class Orders(OrderTable):
             is_open=is_open,
         )
         traded = {fill.instrument.con_id: (quantity, value)}
-        order = Order(key=key, strategy=strategy, claimed=claimed, seen=seen, traded=traded, timeline=[record])
+        order = Order(key=key, strategy=strategy, claimed=claimed, seen=seen, traded=traded, timeline=(record,))
         self.add(order)
         self.newest[strategy] = record.seq
         return order, record
@@ -185,7 +185,7 @@ class Orders(OrderTable):
             state=state,
             is_open=is_open,
         )
-        order.timeline.append(record)
+        order.timeline += (record,)
         self._show(order, record, first=last is None or last.strategy != record.strategy)
         self.newest[record.strategy] = record.seq
         return record

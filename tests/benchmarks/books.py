@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ def books(count: int, growth: int, rounds: int) -> list[Figure]:
     CPU time of the one thread, which other programs on the machine disturb less than the clock. Every fill begins an
     order; its fee is a fact of its own. The first round is the warm-up and is not counted. Beside each round
     NautilusTrader's engine takes the same trades, when it is there (see ``tests.benchmarks.peer``). Then one ledger takes
-    ``growth`` fills with everything kept in memory: what a fill costs over all of them, against over a thousand.
+    ``growth`` fills with everything kept in memory: what a fill costs over all of them, against over a thousand. For that
+    the collector leaves alone what lives for ever (the imports), as the server has it do after its start.
     """
     traded = instruments()
     facts = list(workload(0, count, traded))
@@ -67,8 +69,13 @@ def books(count: int, growth: int, rounds: int) -> list[Figure]:
     ]
     if peers:
         found.append(figure(f"C NautilusTrader, {count:,} fills", peers, "fills/s"))
-    small = statistics.median(_cost(_PART, traded) for _ in range(2 * rounds + 1))
-    large = _cost(growth, traded)
+    settle()
+    gc.freeze()
+    try:
+        small = statistics.median(_cost(_PART, traded) for _ in range(2 * rounds + 1))
+        large = _cost(growth, traded)
+    finally:
+        gc.unfreeze()
     over = f"that over {_PART:,}"
     return [
         *found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +13,8 @@ from tests.benchmarks.kit import ACCOUNT, EPOCH
 from tests.benchmarks.trades import INSTRUMENTS, STRATEGIES, trade_of
 
 
-def messages(first: int, count: int) -> list[list[dict[str, Any]]]:
-    """Per strategy, in order: each fill (with its commission report) and the order's final status."""
+def maker() -> Callable[[int], tuple[dict[str, Any], dict[str, Any]]]:
+    """Makes a trade's two messages from its number: the fill with its commission report, and the order's final status."""
     try:
         import ib_insync as ib
     except ImportError:
@@ -23,8 +24,8 @@ def messages(first: int, count: int) -> list[list[dict[str, Any]]]:
         ib.Stock(conId=1000 + i, symbol=f"S{i}", exchange="SMART", currency="USD", localSymbol=f"S{i}")
         for i in range(INSTRUMENTS)
     ]
-    found: list[list[dict[str, Any]]] = [[] for _ in range(STRATEGIES)]
-    for number in range(first, first + count):
+
+    def pair(number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         strategy, instrument, signed, price = trade_of(number)
         exec_id, at, shares = f"0000e0d5.{number:08x}.01.01", EPOCH + timedelta(milliseconds=number), abs(signed)
         buy = signed > 0
@@ -65,10 +66,20 @@ def messages(first: int, count: int) -> list[list[dict[str, Any]]]:
         fill = ib.Fill(contracts[instrument], execution, report, at)
         trade = ib.Trade(contracts[instrument], order, status, [fill], [])
         name = f"S{strategy}"
-        found[strategy] += [
+        return (
             {"type": "fill", "strategy": name, "trade": trade, "fill": fill},
             {"type": "status_change", "strategy": name, "trade": trade, "status": "Filled"},
-        ]
+        )
+
+    return pair
+
+
+def messages(first: int, count: int) -> list[list[dict[str, Any]]]:
+    """Per strategy, in order: the messages of ``count`` trades."""
+    pair = maker()
+    found: list[list[dict[str, Any]]] = [[] for _ in range(STRATEGIES)]
+    for number in range(first, first + count):
+        found[trade_of(number)[0]] += pair(number)
     return found
 
 
