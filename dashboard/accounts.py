@@ -12,13 +12,14 @@ from dashboard import frames
 from dashboard.theme import duration_text
 
 TEXTS = ("account", "state", "answered", "priced")
+ALL = "all accounts"
 NUMBERS = ("instruments", "breaks", "net")
 
 
 def accounts_table(
     ages: Iterable[Mapping[str, Any]],
     positions: pd.DataFrame,
-    breaks: pd.DataFrame,
+    breaks: pd.DataFrame | None,
     now: datetime,
     accounts: Iterable[str] = (),
     silent: str = "not asked yet",
@@ -29,7 +30,7 @@ def accounts_table(
         ages: ``account``, ``state`` and ``reason`` of the latest answer about positions, and when the latest complete
             one came (``answered_at``), as the engine gives them.
         positions: The engine's positions; ``market_at`` tells when a price was heard.
-        breaks: Open breaks.
+        breaks: Open breaks; ``None`` when they are not known.
         now: Aware.
         silent: State of an account whose positions were not told.
         accounts: Those that the connection has named; they stand in the table even before any answer.
@@ -43,19 +44,21 @@ def accounts_table(
     named = set(told) | set(accounts) | ({str(a) for a in positions["account"]} if "account" in positions else set())
     for account in sorted(named):
         age = told.get(account, {})
-        held = frames.chosen(positions, account=account)
+        # IB's answer is about all accounts as long as it has named none.
+        one = "" if account == "*" else account
+        held = frames.chosen(positions, account=one)
         seen = held.get("market_at")
         priced = None if seen is None else pd.to_datetime(seen, utc=True, cache=False, errors="coerce").max()
         open_here = frames.number_column(held, "qty") != 0
         reason, answered = str(age.get("reason") or ""), age.get("answered_at")
         rows.append(
             {
-                "account": account,
+                "account": one or ALL,
                 "state": f"{age.get('state', silent)}{': ' if reason else ''}{reason}",
                 "answered": "—" if answered is None else duration_text((now - answered).total_seconds()),
                 "priced": "—" if priced is None or pd.isna(priced) else duration_text((now - priced).total_seconds()),
                 "instruments": held["con_id"][open_here].nunique() if "con_id" in held else 0,
-                "breaks": len(frames.chosen(breaks, account=account)),
+                "breaks": float("nan") if breaks is None else len(frames.chosen(breaks, account=one)),
                 "net": frames.net_pnl(held).sum(min_count=1) if len(held) else float("nan"),
             }
         )

@@ -25,7 +25,7 @@ from dashboard.first import TEMPLATE, first_sight
 from dashboard.host import forget
 from dashboard.hub import Hub
 from dashboard.model import URL_NAMES, SessionState
-from dashboard.parts import Screen, not_live, notice, text
+from dashboard.parts import Screen, not_live, notice, present_only, text
 from dashboard.picture import Picture, read_past
 from dashboard.pulse import Pulse, stale_after, strip
 from dashboard.roles import LOCAL_USER
@@ -95,6 +95,7 @@ class Shell:
         self.title = text()
         self.banner = text(visible=False)
         self.loading = text("<p class='dim' role='status'>Loading the books …</p>")
+        self.present_only = text(present_only())
         self.body = pn.Column(self.loading, sizing_mode="stretch_width", margin=0)
         self._on_show: Screen | None = None
         self._past: Picture | None = None
@@ -216,11 +217,12 @@ class Shell:
         screen = self.screens.get(key)
         if screen is None:
             return
+        if picture.live and self.state.moment is not None:
+            return  # the past is still being read; the present must not stand under its sign
         if not picture.live and not screen.travels:
-            screen.errors.param.update(
-                object=notice("info", "This screen is live only: go back to live to see it move."), visible=True
-            )
-            self._put(screen)
+            if self._on_show is not screen:
+                self._on_show = screen
+                self.body[:] = [self.present_only]
             return
         if picture.live and not screen.needs <= picture.current:
             return  # still loading; an empty table would say that there is nothing, an old one that nothing has changed
@@ -307,14 +309,23 @@ class Shell:
         if moment is None:
             if self.state.as_of:
                 self.desk.say(f"{self.state.as_of!r} is no moment: the page is live", "warning")
-            self._past = None
             self.banner.visible = self.side.live.visible = False
+            self._leave()
             self.hub.hurry()
             return
+        self._leave()
         self.side.show_zone()
         self.banner.param.update(object=not_live(moment, self.state.clock, "reading the store …"), visible=True)
         self.side.live.visible = True
         pn.state.execute(self._read_past)
+
+    def _leave(self) -> None:
+        """Take what is shown away until another moment has been read: it would stand under the sign of that one."""
+        self._past = None
+        self._on_show = None
+        self.body[:] = [self.loading]
+        for screen in self.screens.values():
+            screen.forget()
 
     async def _read_past(self) -> None:
         moment = self.state.moment
@@ -325,8 +336,6 @@ class Shell:
             return  # somebody went on while the store was read
         self._past = self.state.picture = past
         self.banner.object = not_live(moment, self.state.clock, "")
-        for screen in self.screens.values():
-            screen.forget()
         self._draw_screen(past)
 
 

@@ -27,6 +27,7 @@ from dashboard.zone import UTC_ZONE, Zone
 log = logging.getLogger(__name__)
 
 ROWS: Final = 25
+STARTING: Final = "The engine is starting: it reads its books. They are shown here as soon as they are there …"
 NUMBERS: Final = "iufb"
 
 # A page whose websocket or programs did not come has nobody in it yet who could notice: this stands in the page that is
@@ -34,7 +35,9 @@ NUMBERS: Final = "iufb"
 # busy to open the page in time must not be asked ever faster.
 WAKE: Final = """
 (() => {
-  const words = "The page does not come to life. It is tried again as soon as the server answers …"
+  const words = document.querySelector("#fillbook-first[data-starting]")
+    ? "The engine is still starting. The page is loaded again as soon as the server answers …"
+    : "The page does not come to life. It is tried again as soon as the server answers …"
   const tries = Number(sessionStorage.getItem("fillbook-tries") ?? 0)
   const patience = 30000 * 2 ** Math.min(tries, 3), born = Date.now()
   const watch = setInterval(async () => {
@@ -186,6 +189,7 @@ def first_sight(shell: Any, titles: Mapping[str, str]) -> str:
             account=state.account,
             dark=bool(shell.page.dark_theme),
             zone=state.clock,
+            running=shell.hub.running,
         )
     except Exception:
         log.exception("The first sight of %s cannot be drawn", view)
@@ -211,6 +215,7 @@ def first_html(
     account: str,
     dark: bool,
     zone: Zone = UTC_ZONE,
+    running: bool = True,
 ) -> str:
     """The first sight of a page.
 
@@ -222,19 +227,22 @@ def first_html(
         account: Only this one, empty for all.
         dark: In the dark theme's colours.
         zone: What moments are shown in.
+        running: False while the engine is still starting.
     """
-    words = "Loading …"
+    words = "Loading …" if running else STARTING
     shown = ""
-    if picture is not None:
+    lacking = picture is not None and not picture.errors.keys().isdisjoint(CONTENT[view][0])
+    if picture is not None and not lacking:
         at = time_text(min(picture.at, datetime.now(UTC)), zone)
         words = f"Books as of {at}. They do not move yet: the page is loading …"
         tables = CONTENT[view][1](picture, strategy, account)
         shown = "".join(
             (f"<h2>{escape(name)}</h2>" if name else "") + _table(table, zone) for name, table in tables.items()
         )
+    starting = "" if running else " data-starting"
     menu = "".join(f"<li>{escape(title)}</li>" for title in titles.values())
     return (
-        f'<style>{STYLE}</style><div id="fillbook-first" class="{"dark" if dark else "light"}" aria-hidden="true">'
+        f'<style>{STYLE}</style><div id="fillbook-first" class="{"dark" if dark else "light"}"{starting} aria-hidden="true">'
         f"<header>Fillbook</header><ul>{menu}</ul><main><h1>{escape(titles[view])}</h1><p>{escape(words)}</p>{shown}</main></div>"
     )
 

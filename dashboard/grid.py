@@ -77,6 +77,7 @@ class Grid(Viewer):
         label: Name for screen readers.
         columns: Column name -> how it is shown, in order; columns beyond these stay on the server (see ``selected``).
         empty: What stands in an empty table.
+        part: Part of the picture that the rows are of; an empty table then tells "none" from "not known".
         page_size: Rows a page.
         selectable: ``False``, 1 (one row) or ``"checkbox"``.
         on_select: Called with the selected rows as a frame, whenever other rows are selected than before.
@@ -92,6 +93,7 @@ class Grid(Viewer):
         columns: Mapping[str, Column],
         *,
         empty: str = "Nothing here",
+        part: str = "",
         page_size: int = 15,
         selectable: bool | int | str = False,
         on_select: Callable[[pd.DataFrame], None] | None = None,
@@ -107,6 +109,8 @@ class Grid(Viewer):
         self.on_select = on_select
         self.page_size = page_size
         self.key = key
+        self.part = part
+        self._doubts: list[str] = []
         # mend.js makes an aria-label of the first; theme.TABLE_CSS knows the others.
         self._classes = [f"label-{quote(label)}", *(["snug"] if fit else []), *(["one-click"] if selectable else [])]
         self._shown: pd.DataFrame | None = None
@@ -158,6 +162,19 @@ class Grid(Viewer):
 
     def __panel__(self) -> Viewable:
         return self._layout
+
+    def doubt(self, why: Literal["", "unread", "live-only"]) -> None:
+        """Say why an empty table does not mean that there is nothing; empty when it does mean that."""
+        if why != "".join(self._doubts):
+            self._doubts = [why] if why else []
+            self._dress(self._shown if self._shown is not None else pd.DataFrame())
+
+    def _dress(self, frame: pd.DataFrame) -> None:
+        """What theme.TABLE_CSS has to know of the rows."""
+        pages = "one-page" if len(frame) <= self.page_size else "many-pages"
+        classes = [pages, *self._doubts, *self._classes]
+        if classes != self.table.css_classes:
+            self.table.css_classes = classes
 
     def offer(self, frame: pd.DataFrame) -> bool:
         """Show a frame; returns True when the table changed on the screen."""
@@ -269,9 +286,7 @@ class Grid(Viewer):
         # Only what is shown goes to the browser, always under the same columns: Tabulator stumbles over a table whose
         # columns change while it is still being built.
         shown = self._local(frame[list(self.columns)])
-        classes = ["one-page" if len(frame) <= self.page_size else "many-pages", *self._classes]
-        if classes != self.table.css_classes:
-            self.table.css_classes = classes
+        self._dress(frame)
         if not same(self.table.value, shown):
             self.table.put(shown)
         if self.table.selectable:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.frames import is_dead, rows_of
+from dashboard.theme import quantity_text
 
 
 def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, now: datetime) -> dict[str, list[Any]]:
@@ -38,7 +39,9 @@ def order_segments(timelines: Mapping[str, pd.DataFrame], shown: pd.DataFrame, n
             out["status"].append(str(status))
             out["left"].append(left.astimezone(UTC).replace(tzinfo=None))
             out["right"].append(right.astimezone(UTC).replace(tzinfo=None))
-            out["filled"].append("—" if filled is None or pd.isna(filled) else f"{filled:g} of {quantity:g}")
+            out["filled"].append(
+                "—" if filled is None or pd.isna(filled) else f"{_plain(filled)} of {_plain(quantity)}"
+            )
             out["text"].append(str(message or ""))
             out["order_key"].append(key)
     return out
@@ -65,7 +68,12 @@ def _column(story: pd.DataFrame, name: str) -> list[Any]:
     return values
 
 
+def _plain(quantity: float) -> str:
+    """All of a quantity's digits, without a plus sign."""
+    return quantity_text(quantity).lstrip("+")
+
+
 def order_label(record: Mapping[str, Any]) -> str:
     """What stands beside an order's bar; the key keeps it unique."""
-    what = f"{record['side']} {record['qty']:g} {record['instrument'][:14]}"
+    what = f"{record['side']} {_plain(record['qty'])} {record['instrument'][:14]}"
     return f"{record['strategy'][:14]} · {what} · {str(record['order_key']).rpartition(':')[2]}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import panel as pn
 from panel.viewable import Viewable, Viewer
 
 from dashboard import theme
 from dashboard.desk import Desk
+from dashboard.grid import Grid
 from dashboard.model import SessionState
 from dashboard.picture import Picture
 from dashboard.theme import escape, time_text
@@ -25,6 +26,18 @@ CARD = {
     "border-radius": "8px",
     "padding": "10px 14px 14px",
 }
+
+PART_NAMES: Final = {
+    "ages": "ages of the accounts' answers",
+    "broker": "connection",
+    "closes": "closed days",
+    "expired": "expired holdings",
+    "fees": "pending fees",
+    "locks": "soft locks",
+    "portfolio": "broker's positions",
+    "square": "comparison with the broker",
+}
+"""Parts of the picture whose own name would tell a reader nothing."""
 
 TEXT_CSS = (
     theme.CSS
@@ -123,9 +136,25 @@ def not_live(moment: datetime, zone: Zone, more: str) -> str:
     )
 
 
+def present_only() -> str:
+    """What stands in the place of a screen that cannot show the past."""
+    return notice("info", "This screen is told for the present only, and its acts are off. Go back to live to see it.")
+
+
 def pairs(entries: Iterable[tuple[str, object]]) -> str:
     """A definition list; both sides are escaped."""
     return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in entries) + "</dl>"
+
+
+def unread(picture: Picture, needs: Iterable[str]) -> list[str]:
+    """One line for each reason why parts could not be read, with the parts that it is true of."""
+    reasons: dict[str, list[str]] = {}
+    for name in sorted(set(needs) & picture.errors.keys()):
+        reasons.setdefault(picture.errors[name], []).append(PART_NAMES.get(name, name))
+    return [
+        notice("error", f"Cannot be read now – {', '.join(names)}: {why}. What is below of it may be old.")
+        for why, names in reasons.items()
+    ]
 
 
 class Screen(Viewer):
@@ -171,8 +200,9 @@ class Screen(Viewer):
 
     def draw(self, picture: Picture) -> None:
         """Refresh, and show which parts could not be read."""
-        failed = [f"{name}: {why}" for name, why in picture.errors.items() if name in self.needs]
-        words = "".join(notice("error", f"Cannot be shown now – {line}") for line in failed) + self._trouble
+        words = "".join(unread(picture, self.needs)) + self._trouble
+        for grid in (thing for thing in vars(self).values() if isinstance(thing, Grid) and thing.part):
+            grid.doubt("unread" if grid.part in picture.errors else "live-only" if picture.lacks(grid.part) else "")
         if words != self.errors.object:
             self.errors.param.update(object=words, visible=bool(words))
         self.refresh(picture)

@@ -115,6 +115,10 @@ class Picture:
         value = self.parts.get(name)
         return value if isinstance(value, pd.DataFrame) else pd.DataFrame()
 
+    def lacks(self, name: str) -> bool:
+        """True when nothing true can be said of a part: it could not be read, or does not exist for a past moment."""
+        return name in self.errors or not (self.live or name in TRAVELLING)
+
     def stamp(self, *names: str) -> tuple[int, ...]:
         """Changes when one of the parts changed."""
         return tuple(self.stamps.get(name, -1) for name in names)

@@ -78,6 +78,7 @@ def strip(
     total, strategies = partial_sum(today.values())
     _, positions = partial_sum(net_pnl(picture.table("positions")))
     unknown = max(positions, strategies)
+    unread = picture.errors.get("positions")
     store = health.get("store") or {}
     depth = health.get("queue_depth")
     times = health.get("fill_to_store_ms") or {}
@@ -93,13 +94,15 @@ def strip(
             },
             "store": {
                 "text": store.get("state", "?").upper() if store_bad else _ms(times.get("p50")),
-                "state": "bad" if store_bad else "good",
+                "state": "bad" if store_bad else "" if times.get("p50") is None else "good",
                 "title": store.get("reason") or f"95 of 100 within {_ms(times.get('p95'))}",
             },
             "pnl": {
                 "text": partial_text(total, unknown, base, decimals=0),
-                "state": "warn" if unknown else "good",
-                "title": "net of fees, realized and unrealized, since midnight UTC"
+                "state": "warn" if unknown or unread else "" if total is None else "good",
+                "title": f"positions cannot be read now, this may be old: {unread}"
+                if unread
+                else "net of fees, realized and unrealized, since midnight UTC"
                 + (f"; not known for {unknown} positions" if unknown else ""),
             },
         },

@@ -81,6 +81,11 @@ TABLE_CSS: Final = (
 .tabulator .tabulator-placeholder .tabulator-placeholder-contents { text-align: left !important;
   font-size: 13px !important; font-weight: 400 !important;
   color: var(--panel-on-background-color) !important; white-space: normal; padding: 14px; }
+:host(:is(.unread, .live-only)) .tabulator .tabulator-placeholder .tabulator-placeholder-contents {
+  font-size: 0 !important; }
+:host(:is(.unread, .live-only)) .tabulator-placeholder-contents::after { font-size: 13px; }
+:host(.unread) .tabulator-placeholder-contents::after { content: "Not known: it cannot be read now"; }
+:host(.live-only) .tabulator-placeholder-contents::after { content: "Told for the present only: go back to live"; }
 :host(.one-page) .tabulator .tabulator-footer { display: none; }
 .tabulator-row .up { color: var(--fb-up); }
 .tabulator-row .down { color: var(--fb-down); }

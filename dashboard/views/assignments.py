@@ -40,6 +40,7 @@ class Assignments(Screen):
                 "reverses": Column("Reverses", width=150),
             },
             empty="Nothing has been assigned yet",
+            part="assignments",
             selectable=1,
             on_select=self._picked,
             key=("assignment_id", "strategy", "recorded_at"),
@@ -77,6 +78,7 @@ class Assignments(Screen):
                 "rule_id": Column("Id", width=170),
             },
             empty="No rule: nothing is ever assigned without somebody's act",
+            part="rules",
             page_size=8,
             selectable=1,
             on_select=self._rule_picked,
@@ -106,11 +108,13 @@ class Assignments(Screen):
                 "detail": Column("Detail", width=420),
             },
             empty="Nobody has acted yet",
+            part="audit",
             page_size=8,
             zone=self.zone,
         )
         self.outcome = text()
         self.expired = ExpiredHoldings(self.desk)
+        self.expired_grid = self.expired.grid
         form = pn.FlexBox(
             self.strategy,
             self.pattern,

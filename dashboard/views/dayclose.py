@@ -16,6 +16,7 @@ from dashboard import frames
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, pairs, progress, section, side_by_side, text
 from dashboard.picture import Picture
+from dashboard.pulse import stale_after, standing
 
 
 class DayClose(Screen):
@@ -60,6 +61,7 @@ class DayClose(Screen):
                 "closed_at": Column("Closed ({zone})", "time"),
             },
             empty="No day has been closed yet",
+            part="closes",
             selectable=1,
             on_select=self._picked,
             key=("close_id",),
@@ -130,12 +132,8 @@ class DayClose(Screen):
             self.account.param.update(
                 options=accounts, value=self.account.value if self.account.value in accounts else accounts[0]
             )
-        breaks, fees = len(picture.table("breaks")), len(picture.table("fees"))
-        words = (
-            notice("good", "Nothing stands in the way: no open break, no fee pending.")
-            if not breaks and not fees
-            else notice("warn", f"Still open: {breaks} breaks, {fees} executions whose fee is pending.")
-        )
+        state = standing(picture.parts.get("square"), picture.at, stale_after(self.desk.engine.settings))
+        words = in_the_way(picture, compared=state not in {"unknown", "stale"})
         if not self.desk.may_act:
             words += notice("info", f"{self.desk.user} may look, not act: acts are hidden.")
         if words != self.ready.object:
@@ -185,6 +183,25 @@ class DayClose(Screen):
             self.read.object = notice("good", "✓ Imported") + report_html(report)
         else:
             self.read.object = notice("error", f"Not imported, nothing was changed: {report}")
+
+
+def in_the_way(picture: Picture, *, compared: bool) -> str:
+    """What still stands in the way of closing a day.
+
+    Args:
+        picture: Live.
+        compared: False when books and broker were not compared lately: then there may be breaks that nobody knows of.
+    """
+    lacking = [name for name in ("breaks", "fees") if picture.lacks(name)]
+    if lacking:
+        return notice("error", f"Not known what is still open: {' and '.join(lacking)} cannot be read now.")
+    breaks, fees = len(picture.table("breaks")), len(picture.table("fees"))
+    words = ""
+    if breaks or fees:
+        words = notice("warn", f"Still open: {breaks} breaks, {fees} executions whose fee is pending.")
+    if not compared:
+        words += notice("warn", "Books and broker are not compared now: there may be breaks that are not known yet.")
+    return words or notice("good", "Nothing stands in the way: no open break, no fee pending.")
 
 
 def report_html(report: Any) -> str:

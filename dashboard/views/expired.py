@@ -33,6 +33,7 @@ class ExpiredHoldings(Viewer):
                 "price": Column("Intrinsic value", "price"),
             },
             empty="None: no strategy holds a contract beyond its last day against another one",
+            part="expired",
             page_size=6,
             selectable=1,
             on_select=self._picked,

@@ -82,7 +82,8 @@ class Fills(Screen):
         self.grid = Grid(
             "Fills",
             FILL_COLUMNS,
-            empty="No fill matches",
+            empty="No fill yet, or none that matches",
+            part="fills",
             page_size=PAGE,
             selectable=1,
             on_select=self._picked,

@@ -41,6 +41,7 @@ class Health(Screen):
             "Alerts",
             {"at": Column("At ({zone})", "time"), "severity": Column("Severity"), "text": Column("Alert", width=420)},
             empty="No alert",
+            part="alerts",
             page_size=8,
             zone=self.zone,
         )
@@ -55,6 +56,7 @@ class Health(Screen):
                 "text": Column("Finding", width=420),
             },
             empty="No finding",
+            part="findings",
             page_size=10,
             zone=self.zone,
         )
@@ -78,13 +80,7 @@ class Health(Screen):
         """Bring everything up to date."""
         health: dict[str, Any] = picture.parts.get("health") or {}
         if self.changed("health", picture.stamp("health", "broker")):
-            problems = [str(p) for p in health.get("problems") or []]
-            self.verdict.object = (
-                notice("good", "✓ All is well")
-                if health.get("ok")
-                else "".join(notice("error", p) for p in problems)
-                or notice("error", "The engine says that something is wrong")
-            )
+            self.verdict.object = verdict(health)
             self.tiles.object = tiles(_figures(health))
             store = health.get("store") or {}
             self.store.object = pairs(
@@ -93,8 +89,8 @@ class Health(Screen):
                     ("Since", time_text(store.get("since"), self.zone)),
                     ("Reason", store.get("reason") or "—"),
                     ("Where", store.get("uri", "—")),
-                    ("Facts accepted", f"{health.get('journal_seq') or 0:,}"),
-                    ("Facts stored", f"{health.get('stored_seq') or 0:,}"),
+                    ("Facts accepted", _count(health.get("journal_seq"))),
+                    ("Facts stored", _count(health.get("stored_seq"))),
                 ]
             )
             broker = picture.parts.get("broker")
@@ -118,15 +114,33 @@ class Health(Screen):
             )
 
 
+def verdict(health: dict[str, Any]) -> str:
+    """Is the machinery well; what is wrong is told even while the engine can live with it, such as an IB that is away."""
+    problems = [str(problem) for problem in health.get("problems") or []]
+    if not health.get("ok"):
+        return "".join(notice("error", problem) for problem in problems) or notice("error", "The engine is not well")
+    if problems:
+        return "".join(notice("warn", problem) for problem in problems)
+    return notice("good", "✓ Engine, store and connection are well")
+
+
+def _count(number: int | None) -> str:
+    return "—" if number is None else f"{number:,}"
+
+
 def _figures(health: dict[str, Any]) -> list[str]:
     lag, commit, store = (health.get(name) or {} for name in ("loop_lag_ms", "journal_commit_ms", "fill_to_store_ms"))
     memory = health.get("memory_mb")
     depth = health.get("queue_depth")
     return [
-        tile("Loop lag, 99 of 100", _ms(lag.get("p99")), f"middle {_ms(lag.get('p50'))}, worst {_ms(lag.get('max'))}"),
-        tile("Journal commit, 95 of 100", _ms(commit.get("p95")), f"middle {_ms(commit.get('p50'))}"),
-        tile("Fill to store, 95 of 100", _ms(store.get("p95")), f"middle {_ms(store.get('p50'))}"),
-        tile("Queue", "—" if depth is None else f"{depth:,}", "accepted, not yet in the books"),
+        tile("Loop lag, 99 of 100", _ms(lag.get("p99")), f"median {_ms(lag.get('p50'))}, worst {_ms(lag.get('max'))}"),
+        tile("Journal commit, 95 of 100", _ms(commit.get("p95")), f"median {_ms(commit.get('p50'))}"),
+        tile(
+            "Fill to store, 95 of 100",
+            _ms(store.get("p95")),
+            f"median {_ms(store.get('p50'))}" if store.get("p50") is not None else "no fill stored yet",
+        ),
+        tile("Queue", _count(depth), "accepted, not yet in the books"),
         tile("Memory", "—" if memory is None else f"{memory:,.0f} MB", "resident"),
     ]
 

@@ -71,6 +71,7 @@ class Orders(Screen):
                 "message": Column("Message", width=220),
             },
             empty="No order yet",
+            part="orders",
             page_size=8,
             selectable=1,
             on_select=self._picked,
@@ -105,13 +106,15 @@ class Orders(Screen):
         self.figure = self._figure()
         self._reached: tuple[Any, Any] = (0, 1)
         self._drawing = False
-        self.bars = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", visible=False)
+        self.bars = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width")
         self.scroll = pn.Column(
             self.bars,
             sizing_mode="stretch_width",
             margin=0,
             styles={"max-height": "620px", "overflow-y": "auto", "overflow-x": "hidden"},
+            visible=False,
         )
+        self.no_bars = text("<p class='dim'>No order to draw</p>")
         self.legend = text(_legend())
         self.open_only.param.watch(lambda _: self._again(), "value")
         self.many.param.watch(lambda _: self._again(), "value")
@@ -128,10 +131,11 @@ class Orders(Screen):
                 pn.FlexBox(self.many, self.span, align_items="center", gap="10px"),
                 self.legend,
                 self.scroll,
+                self.no_bars,
                 text(
-                    "<p class='dim'>A diamond ends an order, a dot is a change of state or a partial fill. Drag to move, "
-                    "turn the wheel to zoom, click a bar to choose its order: the table lists its states and who set "
-                    "them.</p>"
+                    "<p class='dim'>A diamond ends an order, a dot is a change of state or a partial fill. Drag to move in "
+                    "time; the wheel goes through the orders, or zooms when that is switched on above the chart. Click a "
+                    "bar to choose its order: the table lists its states and who set them.</p>"
                 ),
             ),
             sizing_mode="stretch_width",
@@ -231,14 +235,17 @@ class Orders(Screen):
             if self.figure.y_range.factors != labels:
                 self.figure.y_range.factors = labels
                 slim = len(labels) > 60
-                self.bars.height = self.figure.height = max(160, 90 + (SLIM_PX if slim else ROW_PX) * len(labels))
+                height = max(160, 90 + (SLIM_PX if slim else ROW_PX) * len(labels))
+                self.bars.height = self.figure.height = height
+                # Else the box that scrolls would squeeze it, two hundred bars and all, until nothing had to be scrolled.
+                self.figure.min_height = height
                 self.figure.yaxis.major_label_text_font_size = "9px" if slim else "11px"
             self.source.data = data
             charts.name_axis(self.figure, axis)
             if labels:
                 self._reach(first_shown(data, self.span.value), max(data["right"]))
             self._light()
-        self.bars.visible = bool(labels)
+        self.scroll.visible, self.no_bars.visible = bool(labels), not labels
 
     def _reach(self, first: datetime, last: datetime) -> None:
         """Let the time axis hold all bars, unless somebody has moved it (reset brings it back)."""

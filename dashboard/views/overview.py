@@ -9,7 +9,7 @@ import panel as pn
 from panel.viewable import Viewable
 
 from dashboard import charts, frames, theme
-from dashboard.accounts import accounts_table
+from dashboard.accounts import ALL, accounts_table
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, section, side_by_side, text, tile, tiles
 from dashboard.picture import Picture
@@ -43,6 +43,7 @@ class Overview(Screen):
                 "unknown": Column("No mark", "count", width=62),
             },
             empty="No strategy has traded yet",
+            part="positions",
             selectable=1,
             on_select=self._strategy,
             key=("strategy",),
@@ -72,10 +73,11 @@ class Overview(Screen):
                 "instrument": Column("What"),
                 "account": Column("Account", width=84),
                 "quantity": Column("To assign", "qty"),
-                "age_min": Column("Minutes", "count", width=82),
-                "value_at_risk_base": Column("At risk", "amount"),
+                "age_min": Column("Age (min)", "count", width=82),
+                "value_at_risk_base": Column("At risk (base)", "amount"),
             },
-            empty="No open break: the books and the broker agree",
+            empty="No open break",
+            part="breaks",
             page_size=8,
             selectable=1,
             on_select=self._break,
@@ -93,6 +95,7 @@ class Overview(Screen):
                 "commission_status": Column("Fee", width=70),
             },
             empty="No fill yet",
+            part="fills",
             page_size=10,
             selectable=1,
             on_select=self._fill,
@@ -102,8 +105,10 @@ class Overview(Screen):
         )
         self.attention = text()
         self.figure, self.source = charts.equity_chart(self.zone)
-        self.curve = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width", visible=False)
-        self.no_curve = text("<p class='dim'>No equity has been sampled yet.</p>")
+        # A figure cannot be hidden by its pane, only by what it stands in.
+        drawn = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width")
+        self.curve = pn.Column(drawn, sizing_mode="stretch_width", margin=0, visible=False)
+        self.no_curve = text()
         return pn.Column(
             self.tiles,
             self.square,
@@ -147,6 +152,8 @@ class Overview(Screen):
                 if curves:
                     charts.fit_ranges(self.figure, self.source.data)
             self.curve.visible, self.no_curve.visible = bool(curves), not curves
+            words = "Not known: it cannot be read now" if picture.lacks("equity") else "No equity has been sampled yet"
+            self.no_curve.object = f"<p class='dim'>{words}</p>"
 
     def _per_strategy(self, picture: Picture, today: dict[str, float]) -> pd.DataFrame:
         account = self.state.account
@@ -172,7 +179,7 @@ class Overview(Screen):
             return accounts_table(
                 (picture.parts.get("ages") or []) if picture.live else [],
                 picture.table("positions"),
-                picture.table("breaks"),
+                None if picture.lacks("breaks") else picture.table("breaks"),
                 picture.at,
                 getattr(picture.parts.get("broker"), "accounts", ()) or (),
                 "not asked yet" if picture.live else "—",
@@ -192,7 +199,7 @@ class Overview(Screen):
         if not rows.empty:
             name = str(rows.iloc[0]["account"])
             self.accounts.release()
-            self.state.param.update(account=name, view="positions", focus={"by": "account"})
+            self.state.param.update(account="" if name == ALL else name, view="positions", focus={"by": "account"})
 
     def _break(self, rows: pd.DataFrame) -> None:
         if not rows.empty:
@@ -212,7 +219,6 @@ class Overview(Screen):
         base = frames.base_currency(positions, self.desk.engine.settings.base_currency)
         net, unknown = theme.partial_sum(frames.net_pnl(positions))
         earned, _ = theme.partial_sum(today.values())
-        risk = float(breaks["value_at_risk_base"].sum(skipna=False)) if "value_at_risk_base" in breaks else 0.0
         entries = [
             tile(
                 f"P&L today ({base})",
@@ -228,13 +234,7 @@ class Overview(Screen):
                 _sign(net),
                 "positions",
             ),
-            tile(
-                "Open breaks",
-                str(len(breaks)),
-                f"value at risk {money_text(risk, base, decimals=0).lstrip('+')}" if len(breaks) else "none",
-                "bad" if len(breaks) else "good",
-                "reconciliation",
-            ),
+            self._breaks_tile(picture, breaks, base),
         ]
         if picture.live:
             fees = frames.chosen(picture.table("fees"), account=self.state.account)
@@ -242,28 +242,43 @@ class Overview(Screen):
             health = picture.parts.get("health") or {}
             times = health.get("fill_to_store_ms") or {}
             entries += [
-                tile(
+                counted(
                     "Fees pending",
-                    str(len(fees)),
+                    None if picture.lacks("fees") else len(fees),
                     "executions without a final fee",
-                    "warn" if len(fees) else "good",
+                    "warn",
                     "fills pending",
                 ),
-                tile(
+                counted(
                     "Quarantine",
-                    str(len(held)),
+                    None if picture.lacks("quarantine") else len(held),
                     "messages that could not be read",
-                    "bad" if len(held) else "good",
+                    "bad",
                     "quarantine",
                 ),
                 tile(
                     "Fill to store",
                     "—" if times.get("p50") is None else duration_text(times["p50"] / 1000),
-                    "" if times.get("p95") is None else f"95 of 100 within {duration_text(times['p95'] / 1000)}",
+                    "no fill stored yet"
+                    if times.get("p95") is None
+                    else f"95 of 100 within {duration_text(times['p95'] / 1000)}",
                     go="health",
                 ),
             ]
         return tiles(entries)
+
+    def _breaks_tile(self, picture: Picture, breaks: pd.DataFrame, base: str) -> str:
+        if picture.lacks("breaks"):
+            return counted("Open breaks", None, "", "bad", "reconciliation")
+        if len(breaks):
+            known = "value_at_risk_base" in breaks
+            risk = float(breaks["value_at_risk_base"].sum(skipna=False)) if known else None
+            words = f"value at risk {money_text(risk, base, decimals=0).lstrip('+')}"
+            return counted("Open breaks", len(breaks), words, "bad", "reconciliation")
+        square, stale_s = picture.parts.get("square"), stale_after(self.desk.engine.settings)
+        if picture.live and standing(square, picture.at, stale_s) in {"unknown", "stale"}:
+            return tile("Open breaks", "0", "known; not compared now", "warn", "reconciliation")
+        return tile("Open breaks", "0", "none", "good", "reconciliation")
 
     def _square(self, picture: Picture) -> str:
         if not picture.live:
@@ -299,6 +314,13 @@ def _listed(rows: pd.DataFrame, column: str, what: str) -> str:
     lines = [f"{row['instrument']} in {row['account']}: {what} {quantity_text(row[column])}" for row in named]
     more = "" if len(rows) <= 6 else f" and {len(rows) - 6} more"
     return f" – {'; '.join(lines)}{more}" if lines else ""
+
+
+def counted(label: str, number: int | None, words: str, state: str, go: str) -> str:
+    """A tile that counts what should not be there; ``None`` when it could not be read, which is not zero."""
+    if number is None:
+        return tile(label, "—", "not known: cannot be read now", "warn", go)
+    return tile(label, f"{number:,}", words, state if number else "good", go)
 
 
 def _unknown(rows: int) -> str:

@@ -54,6 +54,7 @@ class Positions(Screen):
                 "realized_pnl_base": Column("Real. (base)", "money", width=104),
             },
             empty="No open position",
+            part="positions",
             page_size=25,
             selectable=1,
             on_select=self._picked,
@@ -90,6 +91,7 @@ class Positions(Screen):
                 "unknown": Column("Not valued", "count"),
             },
             empty="No position",
+            part="positions",
             page_size=25,
         )
         self.nets = Grid(
@@ -106,6 +108,7 @@ class Positions(Screen):
                 "status": Column("Status"),
             },
             empty="No position",
+            part="portfolio",
             page_size=25,
         )
         self.nets_box = pn.Column(self.nets, visible=False, sizing_mode="stretch_width", margin=0)

@@ -45,6 +45,7 @@ class Quarantine(Screen):
                 "quarantine_id": Column("Id", width=170),
             },
             empty="Empty: every message could be read",
+            part="quarantine",
             selectable=1,
             on_select=self._picked,
             key=("quarantine_id",),

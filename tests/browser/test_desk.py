@@ -122,6 +122,20 @@ def test_the_raw_fact_behind_a_number_is_two_clicks_away(server, open_page):
     expect(page.get_by_role("grid", name="Recorded changes of the chosen break").get_by_role("row")).to_have_count(4)
 
 
+def test_two_hundred_orders_have_a_row_each_in_the_timeline(server, open_page):
+    page = open_page(f"{server.url}?view=orders")
+    page.get_by_role("grid", name="Orders", exact=True).get_by_role("row").nth(1).wait_for()
+    page.get_by_label("Orders drawn").click()
+    page.get_by_role("menuitem", name="200").click()
+    page.wait_for_function(
+        """() => {
+          const find = (view) => view.model.type === "Figure" && view.model.y_range.factors?.length === 200 ? view
+            : [...(view._child_views?.values() ?? [])].map(find).find((one) => one)
+          return Bokeh.index.roots.map(find).some((one) => one?.frame.bbox.height >= 200 * 10)
+        }"""
+    )
+
+
 def test_the_keyboard_walks_the_rows_of_a_table_and_chooses_one(server, open_page):
     page = open_page(f"{server.url}?view=orders")
     grid = page.get_by_role("grid", name="Orders", exact=True)

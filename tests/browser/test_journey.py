@@ -95,7 +95,7 @@ def test_each_screen_opens_on_the_real_engine_without_an_error(server, open_page
         mended(page, view)
         drawn_again(page)
         assert page.get_by_text("cannot be drawn").count() == 0
-        assert page.get_by_text("Cannot be shown now").count() == 0
+        assert page.get_by_text("Cannot be read now").count() == 0
 
 
 def test_books_are_the_same_after_ctrl_c_and_a_new_start(tmp_path, open_page):

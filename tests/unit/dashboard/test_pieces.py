@@ -14,6 +14,7 @@ from fake_engine import ACCOUNTS
 
 from dashboard import charts
 from dashboard.accounts import accounts_table
+from dashboard.order_bars import order_label
 from dashboard.picture import known_by
 from dashboard.table import Table
 from dashboard.views.orders import first_shown
@@ -203,3 +204,11 @@ def test_rows_written_the_quick_way_leave_the_table_as_panel_would_have_left_it(
     if rows:
         quick.selection = [rows - 1]
         assert model.source.selected.indices == [rows - 1]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "words"), [(12_500_000.0, "12,500,000"), (0.00001234, "0.00001234"), (1234567.5, "1,234,567.5")]
+)
+def test_an_order_in_the_timeline_shows_all_digits_of_its_quantity(quantity, words):
+    record = {"side": "BUY", "qty": quantity, "instrument": "EUR.USD", "strategy": "CARRY", "order_key": "PDU1:9001"}
+    assert order_label(record) == f"CARRY · BUY {words} EUR.USD · 9001"
