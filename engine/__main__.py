@@ -23,6 +23,7 @@ from engine.pipeline.room import BookRoom
 from engine.portfolio_manager import PortfolioManager
 from engine.settings import Settings
 from engine.storage import open_store
+from engine.storage.schema import LIBRARIES
 from engine.tables.records import rows_frame
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SQUARE, DIFFERENT, FAILED = 0, 1, 2
 _OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_LIBRARIES = ("fills", "orders", "positions", "portfolio", "reconciliations", "assignments", "equity")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,8 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options, Settings.from_env()))
     except (FillbookError, OSError) as error:
-        sys.stderr.write(f"fillbook: {_harmless(' '.join(str(error).split())) or type(error).__name__}\n")
+        sys.stderr.write(f"fillbook: {_harmless(' '.join(_reason(error).split())) or type(error).__name__}\n")
         return FAILED
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     act.add_argument("--replay", metavar="ID")
     act.add_argument("--dismiss", metavar="ID")
     export = command("export", "write every stored table as CSV", _export)
-    export.add_argument("folder", type=Path)
+    export.add_argument("folder")
     return parser
 
 
@@ -178,12 +184,14 @@ def _quarantine(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> int:
+    if not options.folder:  # a variable of a script that is empty: not the folder it happens to run in
+        raise BadRequest("export needs the name of a folder")
     store = open_store(settings.arctic_location, read_only=True)
     try:
         count = 0
-        for library in _LIBRARIES:
+        for library in LIBRARIES:
             for symbol in store.symbols(library):
-                folder = options.folder / library
+                folder = Path(options.folder) / library
                 folder.mkdir(parents=True, exist_ok=True)
                 file = folder / (symbol.replace("/", "~").replace("\0", "") + ".csv")
                 store.read(library, symbol).to_csv(file)

@@ -17,6 +17,7 @@ from engine.broker.link import connector, contract
 from engine.errors import SettingsError, StoreLocked
 from engine.simulator import Gateway, GatewayConfig
 from engine.simulator.state import StateError
+from engine.storage.lock import WriterLock
 from engine.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -89,14 +90,13 @@ class DemoEngine(Engine):
     async def start(self) -> None:
         """Start the gateway, the engine on it, then the strategies."""
         data = Path(self.settings.data_dir)
-        await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
+        # Makes the folder; and where another engine has it, its process is named, which the gateway's file could not.
+        await asyncio.to_thread(lambda: WriterLock(data, self.settings.arctic_location).release())
         self.gateway = Gateway(GatewayConfig(accounts=ACCOUNTS, seed=7, state=data / "gateway.json"))
         try:
             await self.gateway.start()
         except StateError as error:
-            raise StoreLocked(
-                f"the simulated gateway's state in {data} is in use by another server: {error}"
-            ) from error
+            raise StoreLocked(f"the simulated gateway cannot start: {error}") from error
         self.settings = replace(self.settings, ib_host="127.0.0.1", ib_port=self.gateway.port, ib_resets="none")
         try:
             await super().start()

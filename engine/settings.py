@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus
+from zoneinfo import ZoneInfo
 
 from engine.errors import SettingsError
 
@@ -95,7 +97,9 @@ class Settings:
             raise _refused("ib_client", self.ib_client, "ib_insync or ib_async")
         if self.ib_resets not in {"", "america", "europe", "asia", "none"}:
             raise _refused("ib_resets", self.ib_resets, "america, europe, asia, none, or empty")
-        if self.arctic_uri and not self.arctic_uri.startswith(("lmdb://", "s3://", "s3s://")):
+        if self.ib_timezone and not _is_zone(self.ib_timezone):
+            raise _refused("ib_timezone", self.ib_timezone, "a zone of the IANA list, e.g. America/New_York, or empty")
+        if self.arctic_uri and not re.match(r"(lmdb|s3|s3s)://[^?]", self.arctic_uri):
             raise _refused("arctic_uri", redact(self.arctic_uri), "lmdb://PATH, s3://... or s3s://...")
         if self.base_currency and not (
             len(self.base_currency) == 3 and self.base_currency.isalpha() and self.base_currency.isupper()
@@ -150,9 +154,10 @@ class Settings:
             if name in _NOT_OURS:
                 continue
             if name not in known:
-                raise SettingsError(
-                    f"{key} is not a setting of Fillbook; known are {', '.join(sorted(PREFIX + n.upper() for n in known))}"
-                )
+                close = get_close_matches(name, known, n=1, cutoff=0.7)
+                meant = f" (did you mean {PREFIX}{close[0].upper()}?)" if close else ""
+                names = ", ".join(sorted(PREFIX + each.upper() for each in known))
+                raise SettingsError(f"{key} is not a setting of Fillbook{meant}; known are {names}")
             if text == "":
                 continue
             given[name] = _parse(name, text, str(known[name].type))
@@ -337,6 +342,14 @@ def _parse(name: str, text: str, kind: str) -> object:
         return read(text.strip())
     except (ValueError, InvalidOperation) as error:
         raise _refused(name, text, allowed) from error
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; no name of a zone; a folder of zones
+        return False
+    return True
 
 
 def _boolean(text: str) -> bool:

@@ -84,7 +84,7 @@ def _take(path: Path, what: str) -> IO[str]:
         file.seek(0)
         holder = file.read().strip() or "unnamed"
         file.close()
-        raise StoreLocked(f"another engine ({holder}) owns {what}") from error
+        raise StoreLocked(f"another engine ({holder}) owns {what}: stop it first") from error
     file.truncate(0)
     file.write(f"{_identity()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
     file.flush()

@@ -64,6 +64,29 @@ def test_a_bad_setting_is_named(tmp_path):
     refused(engine(tmp_path / "data", "verify", ib_port="many"), "FILLBOOK_IB_PORT", "many")
 
 
+def test_a_setting_that_was_misspelt_is_told_with_the_nearest_one(tmp_path):
+    refused(
+        engine(tmp_path / "data", "verify", ib_account="DU1"), "FILLBOOK_IB_ACCOUNT is", "mean FILLBOOK_IB_ACCOUNTS?"
+    )
+
+
+@pytest.mark.parametrize("zone", ["Europe/Zurch", "Europe", "../etc", "/etc/passwd"])
+def test_a_time_zone_that_does_not_exist_is_refused(tmp_path, zone):
+    refused(engine(tmp_path / "data", "verify", ib_timezone=zone), "FILLBOOK_IB_TIMEZONE", zone)
+
+
+def test_a_store_without_a_place_is_refused(tmp_path):
+    for uri in ("lmdb://", "lmdb://?x=1", "s3://"):
+        refused(engine(tmp_path / "data", "rebuild", arctic_uri=uri), "FILLBOOK_ARCTIC_URI")
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_export_into_a_folder_without_a_name_is_refused(books):
+    before = set(books.parent.iterdir())
+    refused(engine(books, "export", ""), "folder")
+    assert set(books.parent.iterdir()) == before
+
+
 def test_a_store_that_is_not_there_is_said_and_not_made(tmp_path):
     for command in (("verify",), ("export", tmp_path / "out")):
         refused(engine(tmp_path / "data", *command))
@@ -93,13 +116,17 @@ def test_books_that_add_up_give_zero_and_are_exported(books, tmp_path):
     assert engine(books, "rebuild")[0] == 0
     assert engine(books, "export", tmp_path / "out")[0] == 0
     assert (tmp_path / "out" / "fills" / f"{REF}.csv").read_text().count("0000dddd") == 4
+    store = open_store(chosen(books).arctic_location, read_only=True)
+    stored = {(library, symbol) for library in store.libraries() for symbol in store.symbols(library)}
+    store.close()
+    assert {(file.parent.name, file.stem.replace("~", "/")) for file in (tmp_path / "out").rglob("*.csv")} == stored
 
 
 async def test_books_that_an_engine_owns_are_not_opened_by_a_second(tmp_path):
     manager = await PortfolioManager.open(chosen(tmp_path / "data"))
     try:
         for command in ("rebuild", "quarantine"):
-            refused(await asyncio.to_thread(engine, tmp_path / "data", command), "another engine")
+            refused(await asyncio.to_thread(engine, tmp_path / "data", command), "another engine", "stop it first")
         assert (await asyncio.to_thread(engine, tmp_path / "data", "verify"))[0] == 0
     finally:
         await manager.close()
