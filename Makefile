@@ -127,14 +127,17 @@ serve: $(VENV)/.installed ## install what is missing and serve the dashboard on 
 
 # --- checking -------------------------------------------------------------------------------------------------------
 
+# Two processes, a file's tests in one of them: most tests wait for a disk, a socket or another process half of the time.
+BY_TWO := --numprocesses 2 --dist loadfile
+
 .PHONY: test
 test: install-dev lint ## everything: lint, types, import contracts, all tests, and the clients' tests with ib_async
 	@echo "== tests, with ib_insync"
-	@$(BIN)/python -m pytest -q -m "not soak and not browser" </dev/null
+	@$(BIN)/python -m pytest -q -m "not soak and not browser" $(BY_TWO) </dev/null
 	@echo "== tests in the browser"
 	@$(BIN)/python -m pytest -q -m "browser and not soak" tests/browser </dev/null
 	@echo "== tests of the IB client, with ib_async"
-	@FILLBOOK_IB_CLIENT=ib_async $(VENV_ASYNC)/bin/python -m pytest -q -m client tests/integration </dev/null
+	@FILLBOOK_IB_CLIENT=ib_async $(VENV_ASYNC)/bin/python -m pytest -q -m client $(BY_TWO) tests/integration </dev/null
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## style, format, types and import contracts only

@@ -58,7 +58,7 @@ QUICK = Scale(rounds=1, few=1, fills=300, history=1_000, paced=100, burst=300, i
 
 GROUPS: dict[str, Callable[[Scale], list[Figure]]] = {
     "A": lambda s: pipeline.end_to_end(s.fills, s.rounds),
-    "B": lambda s: pipeline.with_history(s.fills, 5 * s.fills, s.few),
+    "B": lambda s: pipeline.with_history(s.fills, s.history, s.few),
     "C": lambda s: books.books(s.fills, s.history // 10, s.rounds),
     "D": lambda s: pipeline.put_cost(s.paced // 2, s.rounds),
     "E": lambda s: pipeline.accepted(s.paced // 10, s.rounds),

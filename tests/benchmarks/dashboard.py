@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.app import SCREENS
+from tests.benchmarks.apart import feed
 from tests.benchmarks.dashboard_kit import Loaded, chromium, opened, page_in, served, wait_until
 from tests.benchmarks.dashboard_load import BOOKS
-from tests.benchmarks.kit import Figure, feed, figure, instruments, percentile
+from tests.benchmarks.kit import Figure, figure, percentile
 from tests.benchmarks.kit import opened as opened_room
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def history(fills: int) -> Iterator[Path]:
     """A data folder with so many stored fills."""
     with tempfile.TemporaryDirectory() as folder:
         with opened_room(Path(folder)) as room:
-            feed(room, 0, fills, instruments())
+            feed(room, 0, fills)
         yield Path(folder)
 
 

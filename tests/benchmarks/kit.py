@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from engine.clock import SystemClock
-from engine.core.events import AnyFact, Commission, Fill
+from engine.core.events import Commission, Fill
 from engine.core.instrument import Instrument
 from engine.pipeline.room import BookRoom
 from engine.settings import Settings
@@ -131,23 +131,6 @@ def opened(folder: Path) -> Iterator[BookRoom]:
         yield room
     finally:
         room.close(timeout_s=60)
-
-
-def feed(room: BookRoom, first: int, count: int, traded: list[Instrument]) -> None:
-    """History, fast: fills and fees in groups, until they are stored."""
-    group: list[AnyFact] = []
-    last = None
-    for pair in fill_facts(first, count, traded):
-        group += pair
-        if len(group) >= 2000:
-            last = room.intake.put(group)
-            group = []
-            while room.keeper.backlog > 20_000 or len(room.outbox) > 100_000:
-                time.sleep(0.01)
-    if group:
-        last = room.intake.put(group)
-    assert last is not None
-    assert room.writer.wait_stored(last.result(), 600), "the store did not take the history"
 
 
 def bare_append(folder: Path, rows: int, repeat: int) -> float:

@@ -9,14 +9,13 @@ from typing import Any
 
 from engine.pipeline.messages import readable
 from engine.pipeline.room import BookRoom
+from tests.benchmarks.apart import feed
 from tests.benchmarks.kit import (
     Figure,
     assert_exact,
     bare_append,
     fdatasync_probe,
-    feed,
     figure,
-    instruments,
     opened,
     pace,
     percentile,
@@ -76,7 +75,7 @@ def with_history(count: int, history: int, rounds: int) -> list[Figure]:
     """B: the burst of A on an empty store and on one with ``history`` fills, interleaved; and bytes per fill on disk."""
     ratios, sizes = [], []
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "old") as old:
-        feed(old, 0, history, instruments())
+        feed(old, 0, history)
         first = history
         for turn in range(rounds):
             before = _size(Path(folder) / "old")

@@ -147,17 +147,22 @@ def test_a_refused_append_leaves_every_row_in_its_order(desk):
     assert desk.writer.stored_seq == 3
 
 
+def happens_behind_alphas_fills(desk, seq, strategy):
+    """Have a fill come while a round writes: right behind that of ALPHA's fills."""
+    append = desk.shelf.append
+
+    def meanwhile(library, symbol, columns, index, upto):
+        append(library, symbol, columns, index, upto)
+        if (library, symbol) == ("fills", "ALPHA"):
+            desk.happens(seq, strategy)
+
+    desk.shelf.append = meanwhile
+
+
 def test_rows_that_come_while_others_are_written_go_along(desk):
     desk.happens(1)
     desk.happens(2, "BETA")
-    append = desk.shelf.append
-
-    def meanwhile(library, symbol, columns, index, seq):
-        append(library, symbol, columns, index, seq)
-        if (library, symbol) == ("fills", "ALPHA"):
-            desk.happens(3, "BETA")
-
-    desk.shelf.append = meanwhile
+    happens_behind_alphas_fills(desk, 3, "BETA")
     _, taken = desk.flush()
     assert ("fills", "BETA", [2, 3]) in taken
     assert desk.writer.stored_seq == 3
@@ -166,14 +171,7 @@ def test_rows_that_come_while_others_are_written_go_along(desk):
 def test_positions_of_a_strategy_that_is_heard_of_in_the_middle_of_a_round_follow_its_fills(desk):
     desk.happens(1)
     desk.happens(2, "BETA")
-    append = desk.shelf.append
-
-    def meanwhile(library, symbol, columns, index, seq):
-        append(library, symbol, columns, index, seq)
-        if (library, symbol) == ("fills", "ALPHA"):
-            desk.happens(3, "NEW")
-
-    desk.shelf.append = meanwhile
+    happens_behind_alphas_fills(desk, 3, "NEW")
     _, taken = desk.flush()
     assert taken.index(("fills", "NEW", [3])) < taken.index(("positions", "NEW", 3))
     assert desk.writer.stored_seq == 3
