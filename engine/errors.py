@@ -17,6 +17,7 @@ the world is raised::
         ├── StoreLocked           another engine owns this store
         ├── HistoryDamaged        a block of the books' past cannot be read; a start without it rebuilds from ArcticDB
         ├── JournalDamaged        the journal cannot be read from some place on
+        ├── JournalBehind         the journal is an older copy than the store beside it
         ├── NotWritable           a fact has no wire form: offering it again does not help
         └── JournalFull           the journal cannot be written: intake is refused, loudly
 """
@@ -78,6 +79,10 @@ class HistoryDamaged(StorageError):
 
 class JournalDamaged(StorageError):
     """The journal cannot be read from some place on; the text names the file set aside and the place."""
+
+
+class JournalBehind(StorageError):
+    """The journal was put back from an older copy than the store; the text says what to do. Nothing was changed."""
 
 
 class JournalFull(StorageError):

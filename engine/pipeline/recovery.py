@@ -5,6 +5,8 @@
   two symbols' writes heals by itself; what a symbol already has is skipped. That is right only if the same facts give the
   same rows again, so whatever decides about rows is a fact itself, the settings' strategies included.
 - A store that was lost, or put back from an older copy, gets from the books' memory what a checkpoint says it once had.
+- A journal that was put back from an older copy than the store is refused: its next facts would get numbers that the store
+  has seen, and takes for stored.
 - With neither checkpoint nor a whole journal (a lost data directory) the store's own rows are turned back into facts.
 """
 
@@ -26,6 +28,7 @@ from engine.core.events import (
     StrategiesNamed,
 )
 from engine.core.ids import split_exec_id
+from engine.errors import JournalBehind
 from engine.pipeline.outbox import Batch
 from engine.recon.chain import in_order
 from engine.state.intake import Homes
@@ -45,6 +48,9 @@ log = logging.getLogger(__name__)
 
 _LEARNT = attrgetter("strategy", "executed_at", "perm_id", "order_ref", "exchange")
 """What a later sight of the same revision can tell of an execution: who claims it, its time and what was empty."""
+
+_NUMBERED = frozenset({"fills", "orders", "assignments", "facts"})
+"""Libraries whose rows carry the number of the fact that they are from."""
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -197,6 +203,26 @@ def _renumbered(rows: list[tuple[int, int, AnyFact]]) -> list[tuple[int, AnyFact
         last = max(seq, last + 1)
         numbered.append((last, fact))
     return numbered
+
+
+def refuse_older(head: int, progress: Mapping[Symbol, int]) -> None:
+    """Make sure that the journal is not older than the store.
+
+    Args:
+        head: The journal's last number.
+        progress: Symbol -> sequence up to which the store has it. Positions say nothing: they are numbered by the last fact
+            of all, which may have left no row, and a journal that was lost since may not have come as far again.
+
+    Raises:
+        JournalBehind: The store holds rows of facts that the journal does not know.
+    """
+    stored = max((seq for (library, _), seq in progress.items() if library in _NUMBERED), default=0)
+    if stored > head:
+        raise JournalBehind(
+            f"the journal ends with fact {head}, but the store has rows up to {stored}: they are not of one copy."
+            " Put back both from the same backup; or move journal.sqlite and history.sqlite away, and the books are"
+            " rebuilt from the store; or move the store away, and it is written again from the journal"
+        )
 
 
 def behind(ledger: Ledger, progress: Mapping[Symbol, int]) -> dict[Symbol, int]:

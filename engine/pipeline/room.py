@@ -23,7 +23,7 @@ from engine.pipeline.frames import FrameQueue
 from engine.pipeline.intake import Intake
 from engine.pipeline.keeper import BookKeeper
 from engine.pipeline.outbox import Batch, Outbox
-from engine.pipeline.recovery import behind, recover, refill
+from engine.pipeline.recovery import behind, recover, refill, refuse_older
 from engine.pipeline.writer import StoreWriter
 from engine.storage import open_store
 from engine.storage.history import History
@@ -123,6 +123,8 @@ class BookRoom:
         self.frames = FrameQueue(self.clock)
         self.keeper = BookKeeper(ledger, self.journal, self.outbox)
         progress = self.store.progress()
+        if self.origin in {"checkpoint", "journal"}:
+            refuse_older(self.journal.head, progress)
         self.outbox.resume_from(progress)
         self.frames.resume_from(progress)
         lost = behind(ledger, progress)

@@ -12,6 +12,7 @@ import pytest
 
 from engine.core.events import AssignmentLeg, AssignmentMade, AssignmentReversed, Bust, Commission, Fill, OrderUpdate
 from engine.core.instrument import Instrument
+from engine.errors import JournalBehind
 from engine.portfolio_manager import PortfolioManager
 from engine.recon.chain import seal
 from engine.settings import Settings
@@ -84,6 +85,27 @@ async def test_a_store_put_back_from_an_older_copy_gets_what_it_lacks(settings, 
     again, same_fills, _, differences = await submit(settings, [])
     same(again, books)
     assert len(same_fills) == len(fills) == 12
+    assert differences.empty
+
+
+@pytest.mark.parametrize("keep", ["store", "journal"])
+async def test_a_journal_put_back_from_an_older_copy_is_refused_and_either_is_enough(settings, tmp_path, keep):
+    folder = Path(settings.data_dir)
+    older, _, _, _ = await submit(settings, facts(1, 4))
+    copies = {file.name: file.read_bytes() for file in folder.glob("*.sqlite*")}
+    newer, _, _, _ = await submit(settings, facts(5, 8))
+    for file in folder.glob("*.sqlite*"):
+        file.unlink()
+    for name, content in copies.items():
+        (folder / name).write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(JournalBehind, match=r"move journal\.sqlite and history\.sqlite away"):
+            await PortfolioManager.open(settings)
+    for file in [folder / "arctic"] if keep == "journal" else list(folder.glob("*.sqlite*")):
+        file.rename(tmp_path / file.name)
+    books, fills, _, differences = await submit(settings, [])
+    same(books, newer if keep == "store" else older)
+    assert len(fills) == (12 if keep == "store" else 4)
     assert differences.empty
 
 
