@@ -307,7 +307,7 @@ class Shell:
     def _travelled(self, _event: Any) -> None:
         moment = self.state.moment
         if moment is None:
-            if self.state.as_of:
+            if self.state.as_of and self.doc is not None:  # a link that is still being read is looked at again
                 self.desk.say(f"{self.state.as_of!r} is no moment: the page is live", "warning")
             self.banner.visible = self.side.live.visible = False
             self._leave()

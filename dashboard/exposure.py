@@ -173,7 +173,8 @@ def check_login(basic_auth: Any, cookie_secret: str | None) -> None:
     """
     if isinstance(basic_auth, str) and not os.path.isfile(basic_auth):  # noqa: PTH113 - just as Panel asks
         raise SettingsError(
-            "--basic-auth needs a JSON file of users and passwords; with one password for all anybody could use any name"
+            "--basic-auth needs a JSON file of users and passwords, and there is no such file;"
+            " with one password for all anybody could use any name"
         )
     if len(cookie_secret or "") < LEAST_COOKIE_SECRET:
         raise SettingsError(

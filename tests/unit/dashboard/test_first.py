@@ -1,7 +1,9 @@
 """What a page shows before its programs run."""
 
 import pytest
+from bokeh.document import Document
 from fake_engine import HOSTILE
+from panel.io.state import set_curdoc
 
 from dashboard import first
 from dashboard.app import SCREENS
@@ -61,3 +63,12 @@ async def test_a_page_whose_books_cannot_be_read_opens_nevertheless(engine, open
     assert "Loading" in first.first_sight(shell, TITLES)
     del shell.hub
     assert first.first_sight(shell, TITLES) == ""
+
+
+async def test_a_moment_in_the_link_that_is_none_is_told_once(open_shell):
+    shell = open_shell()
+    shell.state.as_of = "never"  # as the link is read: there is no document yet
+    assert shell.said == []
+    with set_curdoc(Document()):
+        shell.open()
+    assert shell.said == [("warning", "'never' is no moment: the page is live")]
