@@ -1,6 +1,6 @@
 """Where orders are found: by permId, by client and order id, by what they are about, by group; which are open, which new.
 
-Nearly every number names one order, so what shares a number stands in a tuple.
+Nearly every number names one order, which then stands for itself; those that share one stand in a tuple.
 """
 
 from __future__ import annotations
@@ -27,19 +27,31 @@ K = TypeVar("K")
 
 
 Known = tuple[Order, ...]
-"""Orders that share a number. Nearly always one, so a tuple: it is smaller than a list, and the collector lets go of it."""
+"""Orders that share a number."""
+
+Slots = dict[K, Order | Known]
+"""Number -> its order, or its orders. A table of orders alone is no business of the garbage collector, which otherwise walks
+over all of a day's orders again and again; a tuple in it makes it so."""
 
 
-def _join(table: dict[K, Known], key: K, order: Order) -> None:
-    """Add an order at its place, which is that of its first row, whenever its number became known."""
+def _known(table: Slots[K], key: K) -> Known:
+    """The orders of a number."""
     found = table.get(key)
-    table[key] = (order,) if found is None else tuple(sorted((*found, order), key=first_row))
+    if found is None:
+        return ()
+    return found if type(found) is tuple else (found,)  # type: ignore[return-value] # the other of the two
 
 
-def _leave(table: dict[K, Known], key: K, order: Order) -> None:
-    rest = tuple(other for other in table.get(key, ()) if other is not order)
+def _join(table: Slots[K], key: K, order: Order) -> None:
+    """Add an order at its place, which is that of its first row, whenever its number became known."""
+    found = _known(table, key)
+    table[key] = tuple(sorted((*found, order), key=first_row)) if found else order
+
+
+def _leave(table: Slots[K], key: K, order: Order) -> None:
+    rest = tuple(other for other in _known(table, key) if other is not order)
     if rest:
-        table[key] = rest
+        table[key] = rest if len(rest) > 1 else rest[0]
     else:
         table.pop(key, None)
 
@@ -56,8 +68,8 @@ class OrderTable:
     def __init__(self) -> None:
         """Start without orders."""
         self.by_key: dict[str, Order] = {}
-        self._by_perm: dict[int, Known] = {}
-        self._by_client: dict[int, dict[int, Known]] = {}
+        self._by_perm: Slots[int] = {}
+        self._by_client: dict[int, Slots[int]] = {}
         self._by_key: dict[tuple[str, int], dict[int, Order]] = {}
         self._aliases: dict[str, str] = {}
         self._former: dict[str, tuple[str, ...]] = {}
@@ -74,14 +86,13 @@ class OrderTable:
         account = sight.account
         perm_id = sight.perm_id
         if perm_id:
-            known = self._by_perm.get(perm_id)
-            if known is not None:
-                for order in known:
-                    if order.seen.account == account:
-                        return order
-                for order in known:
-                    if not account or not order.seen.account:
-                        return order
+            known = _known(self._by_perm, perm_id)
+            for order in known:
+                if order.seen.account == account:
+                    return order
+            for order in known:
+                if not account or not order.seen.account:
+                    return order
         if sight.order_id > 0:
             for order in reversed(self.namesakes(sight.client_id, sight.order_id)):
                 mine, other = order.seen.perm_id, perm_id
@@ -111,7 +122,7 @@ class OrderTable:
             if perm_id in by_perm:
                 _join(by_perm, perm_id, order)
             else:
-                by_perm[perm_id] = (order,)
+                by_perm[perm_id] = order
         if order_id > 0:
             of_client = self._by_client.get(seen.client_id)
             if of_client is None:
@@ -119,7 +130,7 @@ class OrderTable:
             if order_id in of_client:
                 _join(of_client, order_id, order)
             else:
-                of_client[order_id] = (order,)
+                of_client[order_id] = order
         if seen.oca_group or seen.parent_id > 0:
             self._join_groups(order)
         self._file(order)
@@ -174,7 +185,7 @@ class OrderTable:
         former = (*self._former.pop(order.key, ()), order.key)
         self._former[key] = former
         self._aliases.update(dict.fromkeys(former, key))
-        if order.seen.perm_id and order not in self._by_perm.get(order.seen.perm_id, ()):
+        if order.seen.perm_id and order not in _known(self._by_perm, order.seen.perm_id):
             _join(self._by_perm, order.seen.perm_id, order)
         order.key = key
         self.by_key[key] = order
@@ -182,7 +193,7 @@ class OrderTable:
     def namesakes(self, client_id: int, order_id: int) -> Known:
         """Orders that share an order id, by first sight."""
         of_client = self._by_client.get(client_id)
-        return () if of_client is None else of_client.get(order_id, ())
+        return () if of_client is None else _known(of_client, order_id)
 
     def of(self, keys: Iterable[tuple[str, int]]) -> Iterator[Order]:
         """Orders of some (account, con_id), each key's in order of first sight."""
