@@ -16,7 +16,7 @@ import holoviews.plotting.bokeh
 import pandas as pd
 from bokeh.document import Document
 from bokeh.io.doc import patch_curdoc
-from bokeh.models import ColumnDataSource, HoverTool, Legend, LegendItem
+from bokeh.models import ColumnDataSource, HoverTool
 
 from dashboard import theme
 from dashboard.earnings import Curves
@@ -46,7 +46,7 @@ def equity_chart(zone: Zone = UTC_ZONE) -> tuple[Any, ColumnDataSource]:
     lines = hv.Contours([line], ["at", "equity"], ["strategy", "colour"]).opts(
         line_width=2,
         responsive=True,
-        height=262,
+        height=250,
         toolbar=None,
         default_tools=[],
         show_legend=False,
@@ -61,17 +61,6 @@ def equity_chart(zone: Zone = UTC_ZONE) -> tuple[Any, ColumnDataSource]:
     for glyph in (drawn.glyph, drawn.nonselection_glyph, drawn.selection_glyph, drawn.hover_glyph, drawn.muted_glyph):
         if glyph is not None and glyph != "auto":
             glyph.update(line_color="colour", line_alpha=1.0)
-    plot.add_layout(
-        Legend(
-            items=[LegendItem(label={"field": "strategy"}, renderers=[drawn])],
-            label_text_font_size="11px",
-            background_fill_alpha=0.6,
-            spacing=0,
-            padding=4,
-            border_line_alpha=0,
-        ),
-        "right",
-    )
     plot.add_tools(
         HoverTool(
             tooltips=[("strategy", "@strategy"), ("at", f"$x{{%F %H:%M:%S}} {zone.label}"), ("equity", "$y{+0,0.00}")],
@@ -99,12 +88,22 @@ def equity_columns(
     return {
         "xs": [[moment.astimezone(UTC).replace(tzinfo=None) + shift for moment in times] for _, (times, _) in named],
         "ys": [values for _, (_, values) in named],
-        "strategy": [name if len(name) <= 16 else name[:15] + "…" for name, _ in named],
+        "strategy": [name for name, _ in named],
         "colour": [
             theme.TOTAL_COLOUR if name == TOTAL and i == len(curves) else colours[i % len(colours)]
             for i, (name, _) in enumerate(named)
         ],
     }
+
+
+def legend_html(columns: Mapping[str, list[Any]]) -> str:
+    """Which colour is whose, beside the chart: its canvas says nothing to a screen reader and has no room for long names."""
+    lines = zip(columns["strategy"], columns["colour"], strict=True)
+    keys = "".join(
+        f'<span class="key"><span style="background:{colour}"></span>{theme.escape(name)}</span>'
+        for name, colour in lines
+    )
+    return f'<p class="keys">{keys}</p>'
 
 
 def total_curve(curves: Curves, equity: pd.DataFrame) -> tuple[list[datetime], list[float]] | None:

@@ -30,7 +30,9 @@ from dashboard.zone import UTC_ZONE, Zone
 # Panel's tables send style sheets that the server knows back to it when the theme is set; Bokeh tells so each time.
 warnings.filterwarnings("ignore", "reference already known", BokehUserWarning)
 
-Kind = Literal["text", "money", "amount", "whole", "qty", "price", "count", "number", "time", "clock"]
+Kind = Literal[
+    "text", "prose", "money", "amount", "whole", "rounded", "qty", "price", "count", "number", "time", "clock"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +41,54 @@ class Column:
 
     Attributes:
         title: What stands above it, unit included; ``{zone}`` becomes the zone of the table.
-        kind: How it is written: ``money`` signed and coloured (``whole`` without decimals), ``amount`` plain, ``qty``
-            signed; ``count`` in groups of three, ``number`` as it is, such as a code; ``time`` (``clock`` without the
-            date) in the zone of the table, UTC text in the frame.
+        kind: How it is written: ``prose`` on as many lines as it needs; ``money`` signed and coloured (``whole`` without
+            decimals, ``rounded`` without sign and colour too), ``amount`` plain, ``qty`` signed; ``count`` in groups of
+            three, ``number`` as it is, such as a code; ``time`` (``clock`` without the date) in the zone
+            of the table, UTC text in the frame.
         width: Pixels; ``None`` lets the content decide.
+        least: Pixels that it has at least where columns share the width there is: a number that is cut is no number.
         filter: True for a filter field under the title.
     """
 
     title: str
     kind: Kind = "text"
     width: int | None = None
+    least: int = 0
     filter: bool = False
 
 
 _REMEMBERED: Final = 16
 """Puts of a table that a page may still be looking at."""
 
-TEXTS: Final = frozenset({"text", "time", "clock"})
+FILTER_PX: Final = 84
+"""Least width of a column with a field to filter by, so that what is typed there can be read."""
+
+TEXTS: Final = frozenset({"text", "prose", "time", "clock"})
 _MAKERS: Final[Mapping[str, Callable[[], Any]]] = {
     "text": lambda: "plaintext",
+    "prose": lambda: "plaintext",
     "time": lambda: "plaintext",
     "clock": lambda: "plaintext",
     "money": theme.money,
     "amount": lambda: theme.money(coloured=False),
     "whole": theme.whole,
+    "rounded": theme.rounded,
     "qty": theme.quantity,
     "price": theme.price,
     "count": theme.count,
     "number": theme.number,
 }
+
+
+def _layout_of(columns: Mapping[str, Column]) -> str:
+    """A text that comes last takes what is left of the width; a number would stand alone at the far end."""
+    return "fit_data_stretch" if list(columns.values())[-1].kind in TEXTS else "fit_data_fill"
+
+
+def _room(column: Column) -> dict[str, Any]:
+    """What Tabulator has to know beyond what Panel tells it."""
+    least = max(column.least, FILTER_PX if column.filter else 0)
+    return ({"minWidth": least} if least else {}) | ({"cssClass": "prose"} if column.kind == "prose" else {})
 
 
 class Grid(Viewer):
@@ -83,6 +104,7 @@ class Grid(Viewer):
         on_select: Called with the selected rows as a frame, whenever other rows are selected than before.
         key: Columns by which a row is known again; without any the table holds still while a row is selected.
         fit: True squeezes the columns into the width there is; False scrolls.
+        snug: True brings many columns closer together.
         zone: What moments are shown in.
         sortable: False where the order is chosen elsewhere, because the table holds one page only.
     """
@@ -99,6 +121,7 @@ class Grid(Viewer):
         on_select: Callable[[pd.DataFrame], None] | None = None,
         key: tuple[str, ...] = (),
         fit: bool = False,
+        snug: bool = False,
         zone: Zone = UTC_ZONE,
         sortable: bool = True,
         **params: Any,
@@ -111,8 +134,14 @@ class Grid(Viewer):
         self.key = key
         self.part = part
         self._doubts: list[str] = []
+        wordy = any(column.kind == "prose" for column in columns.values())
         # mend.js makes an aria-label of the first; theme.TABLE_CSS knows the others.
-        self._classes = [f"label-{quote(label)}", *(["snug"] if fit else []), *(["one-click"] if selectable else [])]
+        self._classes = [
+            f"label-{quote(label)}",
+            *(["snug"] if fit or snug else []),
+            *(["one-click"] if selectable else []),
+            *(["wordy"] if wordy else []),
+        ]
         self._shown: pd.DataFrame | None = None
         self._pending: pd.DataFrame | None = None
         self._chosen: list[tuple[str, ...]] = []
@@ -132,7 +161,7 @@ class Grid(Viewer):
             editors=dict.fromkeys(columns),
             sortable=sortable and not fit,
             show_index=False,
-            layout="fit_columns" if fit else "fit_data_stretch",
+            layout="fit_columns" if fit else _layout_of(columns),
             pagination="local",
             page_size=page_size,
             selectable=selectable,
@@ -141,7 +170,6 @@ class Grid(Viewer):
             configuration={
                 "placeholder": empty,
                 "headerSortTristate": True,
-                # A field to filter by needs room, also where a table has no row yet.
                 "columnDefaults": {"maxInitialWidth": 210, **({} if fit else {"minWidth": 52})},
             },
             css_classes=["one-page", *self._classes],
@@ -157,6 +185,7 @@ class Grid(Viewer):
         )
         self._layout = pn.Column(self.note, self.table, sizing_mode="stretch_width", margin=0)
         self.table.translate = self._now_at
+        self.table.room = {name: _room(column) for name, column in columns.items()}
         if selectable:
             self.table.param.watch(self._selected, "selection")
 

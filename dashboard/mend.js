@@ -37,6 +37,19 @@ function grid(element) {
   }
 }
 
+// Says by a mark at the right edge that a table has more columns than there is room for.
+function goesOn(element) {
+  const box = element.querySelector(".tabulator-tableholder")
+  if (!box) { return }
+  const last = [...element.querySelectorAll(".tabulator-col:not(.empty)")].pop()
+  const end = last ? last.getBoundingClientRect().right : 0
+  element.classList.toggle("goes-on", end > box.getBoundingClientRect().right + 2)
+  if (!box.dataset.watched) {
+    box.dataset.watched = "yes"
+    box.addEventListener("scroll", () => goesOn(element), {passive: true})
+  }
+}
+
 // Rows are chosen with the mouse in the library; here the arrow keys walk over them, and Enter or the space bar chooses.
 // A refresh makes new rows: the one that had the focus is remembered by its place and gets it back.
 function walkable(element) {
@@ -83,6 +96,7 @@ function mend() {
   for (const element of everything(document)) {
     if (element.classList.contains("tabulator")) {
       grid(element)
+      goesOn(element)
       walkable(element)
     } else if (element.getAttribute("role") === "progressbar" && !element.hasAttribute("aria-label")) {
       put(element, "aria-label", "In progress")

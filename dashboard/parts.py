@@ -61,6 +61,10 @@ button.tile:focus-visible { outline: 3px solid var(--panel-primary-color); outli
 .tile > span { display: block; }
 .tile .label { font-size: 12px; color: var(--fb-dim); }
 .tile .value { font-size: 20px; font-weight: 650; font-variant-numeric: tabular-nums; }
+.tile .value.long { font-size: 15px; line-height: 24px; }
+.keys { display: flex; flex-wrap: wrap; gap: 3px 14px; font-size: 12px; }
+.key { display: inline-flex; align-items: center; gap: 6px; overflow-wrap: anywhere; }
+.key > span { flex: none; width: 14px; height: 3px; border-radius: 2px; }
 .tile .more { font-size: 12px; color: var(--fb-dim); overflow-wrap: anywhere; }
 .notice { padding: 8px 12px; border-radius: 6px; border-left: 5px solid; margin: 2px 0; overflow-wrap: anywhere; }
 .notice.error { border-color: var(--fb-down); background: color-mix(in srgb, var(--fb-down) 12%, transparent); }
@@ -100,17 +104,24 @@ def section(title: str, *objects: Any, **params: Any) -> pn.Column:
     )
 
 
-def side_by_side(*columns: Any, least: int = 420) -> pn.FlexBox:
-    """Columns beside each other that wrap on a narrow window."""
-    for column in columns:
-        column.styles = {**column.styles, "flex": f"1 1 {least}px", "min-width": "0", "box-sizing": "border-box"}
+def side_by_side(*columns: Any, least: int = 420, shares: tuple[tuple[int, int], ...] = ()) -> pn.FlexBox:
+    """Columns beside each other that wrap on a narrow window.
+
+    Args:
+        columns: From left to right.
+        least: Pixels that each of them needs.
+        shares: Where they are not alike: how much each gets of the width left, and the pixels that it needs.
+    """
+    for column, (grow, basis) in zip(columns, shares or ((1, least),) * len(columns), strict=True):
+        column.styles = {**column.styles, "flex": f"{grow} 1 {basis}px", "min-width": "0", "box-sizing": "border-box"}
     return pn.FlexBox(*columns, gap="12px", sizing_mode="stretch_width", align_items="start", margin=0)
 
 
 def tile(label: str, value: str, more: str = "", state: str = "", go: str = "") -> str:
     """One figure; all three texts are escaped. ``go`` names the screen behind it, which a click opens."""
+    size = "value long" if len(value) > 12 else "value"
     inner = (
-        f'<span class="label">{escape(label)}</span><span class="value">{escape(value)}</span>'
+        f'<span class="label">{escape(label)}</span><span class="{size}">{escape(value)}</span>'
         f'<span class="more">{escape(more)}</span>'
     )
     if not go:

@@ -37,6 +37,23 @@ function inPlace(view, data) {
   return true
 }
 
+// Columns are measured when a table is drawn for the first time. A text that is longer than all of its column's before would
+// be cut from then on: its column is measured again. That is rare, since the longest is remembered.
+function widen({model, tabulator}, after) {
+  if (model.layout === "fit_columns") { return }
+  const longest = new Map()
+  for (const row of tabulator.rowManager.getDisplayRows().slice(0, 100)) {
+    for (const cell of row.cells) {
+      longest.set(cell.column, Math.max(longest.get(cell.column) ?? 0, cell.element?.textContent.length ?? 0))
+    }
+  }
+  for (const [column, length] of longest) {
+    const known = column.fillbookLongest
+    if (known === undefined || length > known) { column.fillbookLongest = length }
+    if (after && length > known && !column.widthFixed) { column.fitToData() }
+  }
+}
+
 // An underscore template as a function, made once; the library makes one per cell.
 function compiled(template) {
   const parts = template.split(/<%(=?)([\s\S]*?)%>/)
@@ -55,7 +72,10 @@ function quicken() {
     table.fillbook = true
     table.setData = function() {
       const ready = !this._initializing && !this._building && this.tabulator.initialized
-      return ready && inPlace(this, this.getData()) ? Promise.resolve() : whole.call(this)
+      if (!ready) { return whole.call(this) }
+      widen(this, false)
+      const done = inPlace(this, this.getData()) ? Promise.resolve() : Promise.resolve(whole.call(this))
+      return done.then((found) => { widen(this, true); return found })
     }
   }
   const formatter = Bokeh.Models.get("HTMLTemplateFormatter")?.prototype

@@ -11,7 +11,7 @@ a choice among older rows is translated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -33,10 +33,12 @@ class Table(pn.widgets.Tabulator):
     Attributes:
         number: Of the last put.
         translate: (number of a former put, places in it) -> places of the same rows now.
+        room: Column -> what Tabulator is told of it beyond what Panel knows.
     """
 
     number = 0
     translate: Callable[[int, list[int]], list[int]]
+    room: Mapping[str, dict[str, Any]] = {}
     _places: list[int] | None = None
 
     def _get_model(self, doc: Any, root: Any = None, parent: Any = None, comm: Any = None) -> Any:
@@ -46,6 +48,13 @@ class Table(pn.widgets.Tabulator):
             model.source.selected.js_on_change("indices", tell)
             self._link_props(model, ["tags"], doc, root or model, comm)
         return model
+
+    def _get_configuration(self, columns: list[Any]) -> dict[str, Any]:
+        """Panel has a way to say more of a column, but by its place: beside checkboxes it would be told of another one."""
+        found: dict[str, Any] = super()._get_configuration(columns)
+        for column in found["columns"]:
+            column.update(self.room.get(column.get("field"), {}))
+        return found
 
     def _get_data(self) -> tuple[pd.DataFrame, dict[str, Any]]:
         rows, columns = super()._get_data()

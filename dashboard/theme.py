@@ -70,12 +70,25 @@ TABLE_CSS: Final = (
   color: inherit; background: transparent;
   border: 1px solid var(--border-color, #8d99a6); border-radius: 4px; }
 :host(.snug) .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 5px 5px !important; }
+:host(.snug) .tabulator .tabulator-header .tabulator-col.tabulator-sortable .tabulator-col-content {
+  padding-right: 17px !important; }
+:host(.snug) .tabulator .tabulator-header .tabulator-col .tabulator-col-sorter { right: -13px !important; }
 :host(.snug) .tabulator .tabulator-row .tabulator-cell { padding: 3px 5px !important; }
 .tabulator .tabulator-row { min-height: 27px !important; height: 28px !important; }
 .tabulator .tabulator-row .tabulator-cell { padding: 3px 8px !important; height: 27px !important;
   min-height: 27px !important; font-size: 13px !important; line-height: 19px; }
 .tabulator .tabulator-row .tabulator-cell.tabulator-row-header { text-overflow: clip; }
 .tabulator .tabulator-row .tabulator-cell input[type=checkbox] { margin: 2px 4px; }
+/* More columns beyond the edge: what it cuts must not be taken for a whole number. */
+.tabulator.goes-on::after { content: "›"; position: absolute; top: 0; bottom: 0; right: 0; width: 44px; z-index: 20;
+  pointer-events: none; display: flex; align-items: center; justify-content: flex-end; padding-right: 4px;
+  font-size: 22px; font-weight: 700; color: var(--panel-primary-color);
+  background: linear-gradient(to right, transparent, var(--panel-surface-color) 75%); }
+:host(.many-pages) .tabulator.goes-on::after { bottom: 54px; }
+/* A text is told on as many lines as it needs; the library would give all rows one height. */
+:host(.wordy) .tabulator .tabulator-row { height: auto !important; }
+:host(.wordy) .tabulator .tabulator-row .tabulator-cell { height: auto !important; vertical-align: top; }
+:host(.wordy) .tabulator .tabulator-row .tabulator-cell.prose { white-space: normal; overflow-wrap: anywhere; }
 .tabulator .tabulator-footer { padding: 2px !important; }
 .tabulator .tabulator-placeholder { justify-content: flex-start !important; align-items: flex-start !important; }
 .tabulator .tabulator-placeholder .tabulator-placeholder-contents { text-align: left !important;
@@ -146,21 +159,37 @@ BREAK_WORDS: Final = {
 
 
 def _template(
-    decimals: int, least: int, *, signed: bool, coloured: bool, grouped: bool = True, room: int = 0
+    decimals: int,
+    least: int,
+    *,
+    signed: bool,
+    coloured: bool,
+    grouped: bool = True,
+    room: int = 0,
+    millions: bool = False,
 ) -> HTMLTemplateFormatter:
     sign = "'exceptZero'" if signed else "'auto'"
-    shown = (
-        f"value.toLocaleString('en-US', {{signDisplay: {sign}, minimumFractionDigits: {least}, "
-        f"maximumFractionDigits: {decimals}, useGrouping: {str(grouped).lower()}}}).replace('-', '\\u2212')"
-    )
+
+    def written(number: str, least: int, most: int) -> str:
+        return (
+            f"{number}.toLocaleString('en-US', {{signDisplay: {sign}, minimumFractionDigits: {least}, "
+            f"maximumFractionDigits: {most}, useGrouping: {str(grouped).lower()}}}).replace('-', '\\u2212')"
+        )
+
+    shown = written("value", least, decimals)
+    told = ""
+    if millions:  # the whole number is told to whoever points at it
+        told = f" title='<%= {shown} %>'"
+        shown = f"(Math.abs(value) < 1e8 ? {shown} : {written('(value / 1e6)', 1, 1)} + ' M')"
     if room:  # zeros that nobody sees stand for decimals that are not there, so that the points are below each other
         unseen = f"all + '<span class=\\'pad\\'>' + '0'.repeat(Math.max(0, {room} - part.length)) + '</span>'"
         shown += f".replace(/\\.(\\d+)$/, (all, part) => {unseen})"
-    css = "value > 0 ? 'up' : value < 0 ? 'down' : 'dim'" if coloured else "''"
+    seen = f"Math.abs(value) < {0.5 * 10**-decimals:.9f}"  # what is written as zero is no gain and no loss
+    css = f"{seen} ? 'dim' : value > 0 ? 'up' : 'down'" if coloured else "''"
     return HTMLTemplateFormatter(
         template=(
             "<% if (typeof value !== 'number' || !isFinite(value)) { %><span class='dim' title='unknown'>—</span>"
-            f"<% }} else {{ %><span class='<%= {css} %>'><%= {shown} %></span><% }} %>"
+            f"<% }} else {{ %><span class='<%= {css} %>'{told}><%= {shown} %></span><% }} %>"
         )
     )
 
@@ -171,8 +200,13 @@ def money(*, coloured: bool = True) -> HTMLTemplateFormatter:
 
 
 def whole() -> HTMLTemplateFormatter:
-    """Formatter of a signed amount in whole units of money, for overviews."""
-    return _template(0, 0, signed=True, coloured=True)
+    """Formatter of a signed amount in whole units of money, for overviews; from a hundred millions on in millions."""
+    return _template(0, 0, signed=True, coloured=True, millions=True)
+
+
+def rounded() -> HTMLTemplateFormatter:
+    """Formatter of an amount like :func:`whole`, without sign and colour."""
+    return _template(0, 0, signed=False, coloured=False, millions=True)
 
 
 def quantity() -> HTMLTemplateFormatter:

@@ -105,7 +105,7 @@ class Assignments(Screen):
                 "user": Column("Who", filter=True),
                 "act": Column("Act", filter=True),
                 "allowed": Column("Allowed"),
-                "detail": Column("Detail", width=420),
+                "detail": Column("Detail", "prose", width=420),
             },
             empty="Nobody has acted yet",
             part="audit",

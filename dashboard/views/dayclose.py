@@ -30,7 +30,15 @@ class DayClose(Screen):
         acts = self.desk.may_act
         today = datetime.now(UTC).date()
         self.ready = text()
-        self.date = pmui.DatePicker(label="Day (UTC)", value=today, size="small", width=180, visible=acts)
+        self.date = pmui.DatePicker(
+            label="Day (UTC)",
+            value=today,
+            size="small",
+            width=180,
+            visible=acts,
+            # The library paints the calendar nearly black, in the dark too.
+            stylesheets=[".MuiIconButton-root { color: var(--panel-on-background-color) !important; }"],
+        )
         self.account = pmui.Select(label="Account to close", options=[], size="small", width=190, visible=acts)
         self.overrule = pmui.TextInput(
             label="Reason to close in spite of open breaks (empty: refuse)",

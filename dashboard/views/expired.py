@@ -99,6 +99,8 @@ def day_text(day: str) -> str:
 def expired_table(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per account and contract, the oldest last day first."""
     source = frames.with_instrument(frame)
+    if "holdings" in source:  # the books write a minus as a program does
+        source = source.assign(holdings=[str(held).replace(" -", " −") for held in source["holdings"]])
     if "expiry" in source:
         source = source.assign(expiry=[day_text(str(day)) for day in source["expiry"]])
     out = frames.tidy(source, ("expiry", "instrument", "account", "holdings", "currency"), ("price", "con_id"))

@@ -88,6 +88,7 @@ class Fills(Screen):
             selectable=1,
             on_select=self._picked,
             key=("account", "fill_id"),
+            snug=True,
             sortable=False,
             zone=self.zone,
         )

@@ -31,7 +31,7 @@ class Health(Screen):
                 "at": Column("At ({zone})", "time"),
                 "state": Column("State"),
                 "code": Column("Code", "number"),
-                "detail": Column("Detail", width=320),
+                "detail": Column("Detail", "prose", width=320),
             },
             empty="No connection yet",
             page_size=10,
@@ -39,7 +39,11 @@ class Health(Screen):
         )
         self.alerts = Grid(
             "Alerts",
-            {"at": Column("At ({zone})", "time"), "severity": Column("Severity"), "text": Column("Alert", width=420)},
+            {
+                "at": Column("At ({zone})", "time"),
+                "severity": Column("Severity"),
+                "text": Column("Alert", "prose", width=420),
+            },
             empty="No alert",
             part="alerts",
             page_size=8,
@@ -53,7 +57,7 @@ class Health(Screen):
                 "kind": Column("Kind", filter=True),
                 "account": Column("Account"),
                 "strategy": Column("Strategy"),
-                "text": Column("Finding", width=420),
+                "text": Column("Finding", "prose", width=420),
             },
             empty="No finding",
             part="findings",

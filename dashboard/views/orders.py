@@ -76,6 +76,7 @@ class Orders(Screen):
             selectable=1,
             on_select=self._picked,
             key=("order_key",),
+            snug=True,
             zone=self.zone,
         )
         self.export = self.grid.export("orders.csv")
@@ -155,6 +156,7 @@ class Orders(Screen):
             toolbar_location="above",
         )
         plot.toolbar.logo = None
+        plot.min_border_right = 34  # half of the last time, which would be cut
         plot.hbar(
             y="label", left="left", right="right", height=0.62, source=self.source,
             fill_color="colour", line_color="shade",

@@ -34,12 +34,12 @@ class Overview(Screen):
         self.strategies = Grid(
             "P&L per strategy",
             {
-                "strategy": Column("Strategy", width=96),
-                "today": Column("Today", "whole"),
-                "net": Column("Net", "whole"),
-                "realized": Column("Realized", "whole"),
-                "unrealized": Column("Unreal.", "whole"),
-                "fees": Column("Fees", "amount"),
+                "strategy": Column("Strategy", least=100),
+                "today": Column("Today", "whole", least=88),
+                "net": Column("Net", "whole", least=88),
+                "realized": Column("Realized", "whole", least=88),
+                "unrealized": Column("Unreal.", "whole", least=88),
+                "fees": Column("Fees", "rounded", least=62),
                 "unknown": Column("No mark", "count", width=62),
             },
             empty="No strategy has traded yet",
@@ -52,13 +52,13 @@ class Overview(Screen):
         self.accounts = Grid(
             "Accounts",
             {
-                "account": Column("Account", width=82),
-                "state": Column("Positions", width=78),
-                "answered": Column("Their age"),
-                "priced": Column("Price age"),
+                "account": Column("Account", width=84),
+                "state": Column("Positions", least=76),
+                "answered": Column("Their age", width=66),
+                "priced": Column("Price age", width=66),
                 "instruments": Column("Held", "count", width=44),
-                "breaks": Column("Breaks", "count", width=54),
-                "net": Column("Net P&L", "whole"),
+                "breaks": Column("Breaks", "count", width=52),
+                "net": Column("Net P&L", "whole", least=84),
             },
             empty="IB has named no account yet",
             selectable=1,
@@ -69,12 +69,12 @@ class Overview(Screen):
         self.breaks = Grid(
             "Open breaks",
             {
-                "state": Column("State", width=86),
-                "instrument": Column("What"),
-                "account": Column("Account", width=84),
-                "quantity": Column("To assign", "qty"),
-                "age_min": Column("Age (min)", "count", width=82),
-                "value_at_risk_base": Column("At risk (base)", "amount"),
+                "state": Column("State", width=78),
+                "instrument": Column("What", least=56),
+                "account": Column("Account", width=82),
+                "quantity": Column("To assign", "qty", least=92),
+                "age_min": Column("Age (min)", "count", width=72),
+                "value_at_risk_base": Column("Risk (base)", "rounded", least=82),
             },
             empty="No open break",
             part="breaks",
@@ -88,11 +88,11 @@ class Overview(Screen):
             "Latest fills",
             {
                 "timestamp": Column("{zone}", "clock", width=82),
-                "strategy": Column("Strategy"),
-                "instrument": Column("Instrument"),
-                "qty": Column("Quantity", "qty"),
-                "price": Column("Price", "price"),
-                "commission_status": Column("Fee", width=70),
+                "strategy": Column("Strategy", least=66),
+                "instrument": Column("Instrument", least=66),
+                "qty": Column("Quantity", "qty", least=84),
+                "price": Column("Price", "price", least=96),
+                "commission_status": Column("Fee", width=62),
             },
             empty="No fill yet",
             part="fills",
@@ -108,13 +108,14 @@ class Overview(Screen):
         # A figure cannot be hidden by its pane, only by what it stands in.
         drawn = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width")
         self.curve = pn.Column(drawn, sizing_mode="stretch_width", margin=0, visible=False)
-        self.no_curve = text()
+        self.no_curve, self.legend = text(), text()
         return pn.Column(
             self.tiles,
             self.square,
             side_by_side(
                 section("P&L per strategy, base currency", self.strategies),
-                section("Equity per strategy, net of fees, base currency", self.curve, self.no_curve),
+                section("Equity per strategy, net of fees, base currency", self.curve, self.legend, self.no_curve),
+                shares=((3, 560), (2, 380)),
             ),
             side_by_side(section("Accounts", self.accounts), section("Open breaks", self.breaks)),
             side_by_side(section("Latest fills", self.fills), section("Needs attention", self.attention)),
@@ -147,7 +148,8 @@ class Overview(Screen):
             with pn.io.hold():
                 sampled = frames.chosen(picture.table("equity"), account=account)
                 total = charts.total_curve(curves, sampled)
-                self.source.data = charts.equity_columns(curves, total, self.zone.shift(picture.at))
+                columns = charts.equity_columns(curves, total, self.zone.shift(picture.at))
+                self.source.data, self.legend.object = columns, charts.legend_html(columns)
                 charts.name_axis(self.figure, self.zone.axis(picture.at))
                 if curves:
                     charts.fit_ranges(self.figure, self.source.data)

@@ -51,7 +51,7 @@ class Positions(Screen):
                 "realized_pnl": Column("Realized", "money"),
                 "commission": Column("Fees", "amount"),
                 "unrealized_pnl_base": Column("Unreal. (base)", "money"),
-                "realized_pnl_base": Column("Real. (base)", "money", width=104),
+                "realized_pnl_base": Column("Real. (base)", "money"),
             },
             empty="No open position",
             part="positions",
@@ -59,6 +59,7 @@ class Positions(Screen):
             selectable=1,
             on_select=self._picked,
             key=("strategy", "account", "con_id"),
+            snug=True,
         )
         self.drilled = Grid(
             "Latest fills of the chosen position",

@@ -41,7 +41,7 @@ class Quarantine(Screen):
                 "received_at": Column("Received ({zone})", "time"),
                 "door": Column("Door"),
                 "strategy": Column("Strategy"),
-                "reason": Column("Why it could not be read", width=420),
+                "reason": Column("Why it could not be read", "prose", width=420),
                 "quarantine_id": Column("Id", width=170),
             },
             empty="Empty: every message could be read",

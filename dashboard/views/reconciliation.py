@@ -59,7 +59,7 @@ class Reconciliation(Screen):
                 "residual": Column("Residual", "qty"),
                 "age_min": Column("Age (min)", "count"),
                 "runs": Column("Runs", "count"),
-                "value_at_risk_base": Column("Value at risk (base)", "amount"),
+                "value_at_risk_base": Column("At risk (base)", "amount"),
                 "owner": Column("Owner"),
                 "note": Column("Note", width=180),
                 "first_seen": Column("First seen ({zone})", "time"),
@@ -70,6 +70,7 @@ class Reconciliation(Screen):
             selectable="checkbox",
             on_select=self._picked,
             key=("break_id",),
+            snug=True,
             zone=self.zone,
         )
         self.export = self.grid.export("breaks.csv")
@@ -105,12 +106,12 @@ class Reconciliation(Screen):
             "Reconciliation runs",
             {
                 "recorded_at": Column("At ({zone})", "time", width=162),
-                "status": Column("Result"),
-                "reason": Column("Asked by"),
-                "accounts": Column("Accounts", "count"),
-                "positions": Column("Positions", "count"),
-                "breaks": Column("Breaks", "count"),
-                "duration_ms": Column("Took (ms)", "count"),
+                "status": Column("Result", width=96),
+                "reason": Column("Asked by, or why not", "prose"),
+                "accounts": Column("Accounts", "count", width=84),
+                "positions": Column("Positions", "count", width=84),
+                "breaks": Column("Breaks", "count", width=84),
+                "duration_ms": Column("Took (ms)", "amount", width=92),
             },
             empty="No run yet",
             part="runs",
@@ -281,6 +282,9 @@ def runs_table(frame: pd.DataFrame) -> pd.DataFrame:
     out = frames.tidy(
         frame, ("status", "reason", "run_id"), ("accounts", "positions", "breaks", "duration_ms"), ("recorded_at",)
     )
+    # Of a run that got no answer nothing was counted.
+    counted = ["accounts", "positions", "breaks"]
+    out[counted] = out[counted].where(out["status"] != "unavailable", float("nan"))
     return out.sort_values("recorded_at", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -62,11 +62,11 @@ class Rehearsal(Screen):
         return section(
             "Fault desk of the simulated gateway",
             text(notice("info", "This server trades on the simulated gateway. Nothing here reaches a real broker.")),
-            self.choice,
-            self.words,
-            self.fields,
-            self.inject,
-            self.outcome,
+            *(
+                (self.choice, self.words, self.fields, self.inject, self.outcome)
+                if self.desk.may_act
+                else (text(notice("info", f"{self.desk.user} may look, not act: acts are hidden.")),)
+            ),
         )
 
     def refresh(self, picture: Picture) -> None:

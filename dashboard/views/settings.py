@@ -24,9 +24,9 @@ class SettingsInForce(Screen):
             "Settings",
             {
                 "variable": Column("Environment variable", width=270, filter=True),
-                "value": Column("Value", width=170),
+                "value": Column("Value", "prose", width=170),
                 "changed": Column("Changed"),
-                "meaning": Column("Meaning", width=480),
+                "meaning": Column("Meaning", "prose", width=480),
             },
             page_size=50,
         )

@@ -136,6 +136,39 @@ def test_two_hundred_orders_have_a_row_each_in_the_timeline(server, open_page):
     )
 
 
+# Puts other figures into a table, the way they come from the server.
+LARGER = """(figure) => {
+  const find = (view) => view.model.type.endsWith("DataTabulator") && view.model.columns.some((c) => c.field === "avg_cost")
+    ? view : [...(view._child_views?.values() ?? [])].map(find).find((one) => one)
+  const view = Bokeh.index.roots.map(find).find((one) => one)
+  const {source} = view.model
+  source.data = {...source.data, unrealized_pnl: Array.from(source.data.unrealized_pnl, () => figure)}
+}"""
+
+
+def test_a_column_grows_with_its_figures(server, open_page):
+    page = open_page(
+        f"{server.url}?view=positions&as_of=2100-01-01T00:00:00%2B00:00"
+    )  # nothing of the server comes between
+    page.get_by_role("grid", name="Positions per strategy").get_by_role("gridcell", name="AAPL").first.wait_for()
+    cells = page.locator("[tabulator-field=unrealized_pnl].tabulator-cell:visible")
+    page.evaluate(LARGER, -123456789012.5)
+    expect(cells).to_have_text(["−123,456,789,012.50"] * cells.count())
+    assert cells.evaluate_all("cells => cells.every((cell) => cell.scrollWidth <= cell.clientWidth)")
+
+
+@pytest.mark.parametrize(("width", "goes_on"), [(1280, True), (2400, False)])
+def test_a_table_says_when_it_has_more_columns_than_room(width, goes_on, server, open_page):
+    page = open_page(f"{server.url}?view=orders", width)
+    page.get_by_role("grid", name="Orders", exact=True).get_by_role("row").nth(1).wait_for()
+    mended(page, "orders")
+    table = page.get_by_role("grid", name="Orders", exact=True)
+    expect(table).to_have_class(re.compile("goes-on") if goes_on else re.compile("^(?!.*goes-on)"))
+    if goes_on:
+        table.locator(".tabulator-tableholder").evaluate("box => { box.scrollLeft = box.scrollWidth }")
+        expect(table).not_to_have_class(re.compile("goes-on"))
+
+
 def test_the_keyboard_walks_the_rows_of_a_table_and_chooses_one(server, open_page):
     page = open_page(f"{server.url}?view=orders")
     grid = page.get_by_role("grid", name="Orders", exact=True)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from dashboard.grid import Column, Grid
+from dashboard.grid import FILTER_PX, Column, Grid
 
 
 def frame(*names):
@@ -82,3 +82,21 @@ def test_emptying_the_choice_needs_no_translation(shown):
     click(grid, model, number=0)
     assert grid.table.selection == []
     assert chosen == [["b"], []]
+
+
+def test_what_the_library_is_told_of_a_column_is_told_of_that_one_beside_checkboxes_too():
+    grid = Grid(
+        "Breaks",
+        {"state": Column("State", filter=True), "quantity": Column("Quantity", "qty"), "note": Column("Note", "prose")},
+        selectable="checkbox",
+    )
+    model = grid.table.get_root()
+    told = {one["field"]: one for one in model.configuration["columns"] if one.get("field")}
+    assert told["state"]["minWidth"] == FILTER_PX
+    assert "minWidth" not in told["quantity"]
+    assert told["note"]["cssClass"] == "prose"
+
+
+@pytest.mark.parametrize(("kind", "layout"), [("text", "fit_data_stretch"), ("money", "fit_data_fill")])
+def test_only_a_text_is_stretched_to_the_end_of_the_line(kind, layout):
+    assert Grid("T", {"name": Column("Name"), "last": Column("Last", kind)}).table.layout == layout

@@ -11,6 +11,7 @@ from dashboard.accounts import ALL, accounts_table
 from dashboard.picture import READERS, read, read_past
 from dashboard.views.dayclose import in_the_way
 from dashboard.views.health import verdict
+from dashboard.views.reconciliation import runs_table
 from engine.errors import FillbookError
 
 WHY = "the store does not answer"
@@ -137,3 +138,12 @@ def test_a_page_that_comes_before_the_engine_says_what_it_waits_for(engine):
     html = first.first_html("fills", {"fills": "Fills"}, seen(engine), **plain)
     assert "Nothing here" not in html
     assert "as of" not in html
+
+
+def test_a_run_without_an_answer_has_counted_nothing():
+    runs = pd.DataFrame(
+        {"status": ["unavailable", "square"], "accounts": [0, 2], "positions": [0, 0], "breaks": [0, 0]}
+    )
+    table = runs_table(runs.assign(recorded_at=pd.to_datetime(["2026-03-04T12:00Z", "2026-03-04T11:00Z"])))
+    assert table.iloc[0][["accounts", "positions", "breaks"]].isna().all()
+    assert table.iloc[1]["positions"] == 0
