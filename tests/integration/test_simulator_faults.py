@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from decimal import Decimal
 
 import pytest
@@ -430,6 +431,14 @@ async def test_faults_run_by_name_with_texts_and_on_schedule(gateway):
     for script in ("manual_trade@soon", "manual_trade:symbol", "_after@1", "split:new=x"):
         with pytest.raises(FaultError):
             gateway.faults.schedule(script)
+
+
+async def test_a_scheduled_fault_that_cannot_happen_is_told_and_the_gateway_goes_on(gateway, caplog):
+    gateway.faults.schedule("manual_trade:symbol=NOPE")
+    gateway.faults.schedule("manual_trade:symbol=IBM,quantity=3@0.05")
+    await until(lambda: set(gateway.positions().values()) == {Decimal(3)}, "the one that can")
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [(record.name, record.exc_info) for record in told] == [("engine.simulator.faults", None)]
 
 
 def test_a_count_that_no_list_can_have_is_refused_by_name(gateway):
