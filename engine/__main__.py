@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from engine.broker.flex_web import download_flex
 from engine.clock import SystemClock
@@ -53,8 +53,15 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments, as every other refusal does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"fillbook: {_harmless(' '.join(message.split()))} (--help lists what there is)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m engine",
         description="Fillbook's acts for scripts. Settings come from FILLBOOK_* variables.",
         epilog="Exit status: 0 done and square, 1 done with breaks or differences, 2 could not be done.",

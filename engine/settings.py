@@ -73,7 +73,8 @@ class Settings:
     demo: bool = _setting(True, "start the simulated gateway and demo strategies when no IB is configured")  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Check what types cannot say."""
+        """Check what types cannot say, and first the types: nobody else looks at them."""
+        self._types()
         for name, low, high in (
             ("ib_port", 1, 65535),
             ("ib_client_id", 0, 999_999),
@@ -101,9 +102,7 @@ class Settings:
             raise _refused("ib_timezone", self.ib_timezone, "a zone of the IANA list, e.g. America/New_York, or empty")
         if self.arctic_uri and not re.match(r"(lmdb|s3|s3s)://[^?]", self.arctic_uri):
             raise _refused("arctic_uri", redact(self.arctic_uri), "lmdb://PATH, s3://... or s3s://...")
-        if self.base_currency and not (
-            len(self.base_currency) == 3 and self.base_currency.isalpha() and self.base_currency.isupper()
-        ):
+        if self.base_currency and not (re.fullmatch(r"[A-Z]{3}", self.base_currency)):
             raise _refused("base_currency", self.base_currency, "three capital letters, or empty")
         if self.events_url and not self.events_url.startswith(("nats://", "tls://")):
             raise _refused("events_url", redact(self.events_url), "empty, or nats://HOST:PORT")
@@ -114,6 +113,16 @@ class Settings:
         if not self.data_dir:
             raise _refused("data_dir", "", "a folder")
         self.strategy_patterns()
+
+    def _types(self) -> None:
+        if isinstance(self.data_dir, os.PathLike):
+            object.__setattr__(self, "data_dir", os.fspath(self.data_dir))
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if str(each.type) == "str" and (not isinstance(value, str) or "\0" in value):
+                raise _refused(each.name, _HIDDEN if each.name in _SECRET | _URLS else value, "a text")
+            if str(each.type) == "bool" and not isinstance(value, bool):  # "false" would count as true
+                raise _refused(each.name, value, "True or False")
 
     def _whole(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)
@@ -197,6 +206,8 @@ class Settings:
         found: dict[str, str] = {}
         for entry in _names(self.strategies):
             name, _, pattern = entry.partition("=")
+            if name.strip() in found:
+                raise _refused("strategies", self.strategies, f"each name once ({name.strip()} is there twice)")
             if not name.strip() or name.strip().upper() == "UNASSIGNED":
                 raise _refused(
                     "strategies", self.strategies, "NAME or NAME=PATTERN, comma separated, UNASSIGNED is reserved"

@@ -40,8 +40,10 @@ def moment_of(moment: datetime) -> datetime:
     """A moment the tables can be asked for, in UTC.
 
     Raises:
-        BadRequest: It has no time zone.
+        BadRequest: It is no moment, or has no time zone.
     """
+    if not isinstance(moment, datetime):  # a text, or a day, whose end is another moment in every zone
+        raise BadRequest(f"a moment is a datetime with a time zone, not {moment!r}")
     if moment.tzinfo is None:
         raise BadRequest("a moment needs a time zone, e.g. datetime(..., tzinfo=UTC)")
     return moment.astimezone(UTC)

@@ -247,7 +247,7 @@ class BookRoom:
         self.journal.close()
         self.history.close()
         if self.writer.alive:
-            log.critical("a call into ArcticDB does not come back; the store stays locked until it does")
+            log.critical("the store's thread is still writing; the store stays locked until it has ended")
             threading.Thread(target=self._let_go, name="fillbook-let-go", daemon=True).start()
         else:
             self._let_go()

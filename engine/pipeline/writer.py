@@ -42,7 +42,7 @@ _BACKOFF_FIRST_S = 0.05
 _BACKOFF_MAX_S = 5.0
 _GLANCE_S = 0.5
 """How often it is looked in a pause whether a store that was out of reach is back."""
-
+_LONGEST_STOP_S = 60.0  # many strategies on a slow disk are written to the end; a slow S3 is not waited for all day
 _FRAMES_S = 0.5
 _LATER_S = 0.5
 """How long order rows and other facts may wait for company while the commits are the fills'."""
@@ -82,9 +82,7 @@ class StoreWriter:
             positions: Strategy -> its positions snapshot as columns and index.
             flush_every_s: From the beginning of a batch to that of the next; a longer one is followed by a short pause.
         """
-        self._store = store
-        self._outbox = outbox
-        self._frames = frames
+        self._store, self._outbox, self._frames = store, outbox, frames
         self._keeper = keeper
         self._clock = clock
         self._to_columns = to_columns
@@ -97,7 +95,7 @@ class StoreWriter:
         self._since: dict[Symbol, float] = {}
         self._missing: dict[str, int] = {}  # strategy -> first sequence that its stored positions may lack
         self._commits: deque[tuple[float, float]] = deque(maxlen=256)  # when one ended, and how long it took
-        self._moved = False
+        self._moved, self._committed = False, 0
         self._remote = not store.uri.startswith("lmdb")
         self.stored_seq = keeper.seq
         self.failure: BaseException | None = None
@@ -158,14 +156,16 @@ class StoreWriter:
             return self.stored_seq >= seq
 
     def stop(self, timeout_s: float) -> bool:
-        """Write what is left; give up after ``timeout_s`` (it stays in the journal).
+        """Write what is left; give up once nothing was written for ``timeout_s`` (it stays in the journal).
 
         Returns:
             True when everything is stored.
         """
         self._stopping.set()
         self._outbox.waiting.set()
-        if self._thread.is_alive():
+        end, before = time.monotonic() + _LONGEST_STOP_S, -1
+        while self._thread.is_alive() and before != self._committed and time.monotonic() < end:
+            before = self._committed
             self._thread.join(timeout_s)
         return not self.alive and not self._refusal and self.failure is None
 
@@ -319,8 +319,7 @@ class StoreWriter:
 
     def _tell(self) -> None:
         """Say up to where everything is stored: in front of the first row, and of the first position, that is not."""
-        lacking = [number_of(rows[0]) for rows in self._held.rows.values()]
-        lacking += self._missing.values()
+        lacking = [*(number_of(rows[0]) for rows in self._held.rows.values()), *self._missing.values()]
         complete = min([self._held.seq, *(seq - 1 for seq in lacking)])
         with self._flushed:
             self.stored_seq = max(self.stored_seq, complete)
@@ -364,8 +363,8 @@ class StoreWriter:
     def _commit(self, act: Callable[..., None], *what: Any) -> None:
         started = time.perf_counter()
         act(*what)
-        ended = time.perf_counter()
-        self._commits.append((ended, ended - started))
+        self._commits.append((ended := time.perf_counter(), ended - started))
+        self._committed += 1
 
     def _come_back(self, batch: Batch) -> Batch:
         """After trouble: look at the store anew, and fill in what it has lost while it was away.

@@ -175,6 +175,9 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
     )
     if keep_words:
         return said
+    stale = (
+        new.filled is not None and known.filled is not None and new.filled < known.filled
+    )  # told later, said earlier
     return msgspec.structs.replace(
         said,
         quantity=known.quantity if new.quantity is None else new.quantity,
@@ -185,8 +188,8 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
         parent_id=new.parent_id or known.parent_id,
         oca_group=new.oca_group or known.oca_group,
         filled=_most(known.filled, new.filled),
-        remaining=known.remaining if new.remaining is None else new.remaining,
-        avg_fill_price=known.avg_fill_price if new.avg_fill_price is None else new.avg_fill_price,
+        remaining=known.remaining if stale or new.remaining is None else new.remaining,
+        avg_fill_price=known.avg_fill_price if stale or new.avg_fill_price is None else new.avg_fill_price,
     )
 
 

@@ -105,9 +105,14 @@ def test_a_file_that_is_missing_or_no_statement_is_said(tmp_path):
 
 
 def test_an_unknown_command_is_refused(tmp_path):
-    status, _, error = engine(tmp_path / "data", "frobnicate")
-    assert status == 2
-    assert "frobnicate" in error
+    refused(engine(tmp_path / "data", "frobnicate"), "frobnicate")
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("quarantine", "--replay"), ("verify", "ex\ntra"), ("reconcile", "--wait-s", "soon")]
+)
+def test_arguments_that_make_no_sense_are_refused_in_one_line_too(tmp_path, arguments):
+    refused(engine(tmp_path / "data", *arguments), "--help")
 
 
 def test_books_that_add_up_give_zero_and_are_exported(books, tmp_path):

@@ -87,11 +87,9 @@ def play(monkeypatch, folder, cases, seed):
             assert status in {0, 1, 2}, (arguments, status)
             assert "Traceback" not in err, (arguments, err)
             if status == 2:
-                assert err.startswith("usage: ") or (err.startswith("fillbook: ") and err.count("\n") == 1), (
-                    arguments,
-                    err,
-                )
-            said = out if err.startswith("usage: ") else out + err  # argparse repeats what was typed as it was typed
+                assert err.startswith("fillbook: "), (arguments, err)
+                assert err.count("\n") == 1, (arguments, err)
+            said = out + err
             assert not UNSAFE.search(said), (arguments, UNSAFE.search(said), said)
         assert manager.verify().empty
     finally:

@@ -1,5 +1,6 @@
 """The writer: fills first, nothing said to be stored that waits, nothing lost or turned round by a refusal."""
 
+import threading
 import time
 
 import pytest
@@ -175,3 +176,57 @@ def test_positions_of_a_strategy_that_is_heard_of_in_the_middle_of_a_round_follo
     _, taken = desk.flush()
     assert taken.index(("fills", "NEW", [3])) < taken.index(("positions", "NEW", 3))
     assert desk.writer.stored_seq == 3
+
+
+class Patience:
+    """The writer's thread as :meth:`StoreWriter.stop` sees it: in each of its waits there is time for one commit."""
+
+    def __init__(self, writer, shelf):
+        self.thread, self.shelf = writer._thread, shelf
+        self.may, self.asks = threading.Semaphore(0), threading.Semaphore(0)
+        append, write = shelf.append, shelf.write
+        shelf.append = lambda *what: self.waited(append, what)
+        shelf.write = lambda *what: self.waited(write, what)
+        self.is_alive, self.ident = self.thread.is_alive, None
+        writer._thread = self
+
+    def waited(self, act, what):
+        self.asks.release()
+        self.may.acquire()
+        act(*what)
+
+    def join(self, _timeout):
+        """One more commit was made when the next one is asked for, or when there is nothing left."""
+        self.may.release()
+        while self.thread.is_alive() and not self.asks.acquire(timeout=0.01):
+            pass
+
+
+def test_a_stop_writes_to_the_end_however_long_that_takes_as_long_as_it_gets_on(desk):
+    strategies = [f"S{number}" for number in range(20)]
+    for seq, strategy in enumerate(strategies, start=1):
+        desk.happens(seq, strategy)
+    patience = Patience(desk.writer, desk.shelf)
+    patience.thread.start()
+    assert patience.asks.acquire(timeout=60)
+    assert desk.writer.stop(8.0)
+    assert {(library, name) for library, name, _ in desk.shelf.taken} == {
+        (library, name) for library in ("fills", "orders", "positions") for name in strategies
+    }
+
+
+def test_a_stop_leaves_a_call_behind_that_does_not_come_back(desk):
+    entered, back, append = threading.Event(), threading.Event(), desk.shelf.append
+
+    def hang(*what):
+        entered.set()
+        assert back.wait(60)
+        append(*what)
+
+    desk.shelf.append = hang
+    desk.happens(1)
+    desk.writer.start()
+    assert entered.wait(60)
+    assert not desk.writer.stop(0.05)
+    back.set()
+    desk.writer.join()

@@ -55,6 +55,15 @@ def test_the_latest_record_has_the_brokers_own_count_though_progress_makes_no_ro
     assert len(desk.ledger.timeline("PDU1:5")) == rows
 
 
+def test_a_sight_that_was_overtaken_turns_no_figure_back():
+    """A stale status counts less than is known; its rest and average are as old as its count."""
+    desk = Desk()
+    desk.order("Filled", strategy="ALPHA", filled=Decimal(10), remaining=Decimal(0), avg_fill_price=Decimal(106))
+    desk.order("Submitted", strategy="ALPHA", filled=Decimal(4), remaining=Decimal(6), avg_fill_price=Decimal(105))
+    record = desk.ledger.order("PDU1:5")
+    assert (record.state, record.filled, record.remaining, record.avg_fill_price) == ("Filled", 10, 0, 106)
+
+
 @pytest.mark.parametrize("word", ["Submitted", "PreSubmitted", "PendingSubmit"])
 def test_a_working_word_after_partial_fills_does_not_reset_the_order(word):
     """F64."""
