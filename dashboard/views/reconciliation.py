@@ -304,6 +304,7 @@ def evidence(row: Any, causes: list[dict[str, Any]] | None, zone: Zone = UTC_ZON
         return head + notice("info", "Causes are live only; how the residual went until then stands beside.")
     items = []
     for number, cause in enumerate(causes, start=1):
+        kind = str(cause.get("kind", "cause")).replace("_", " ")
         confidence = cause.get("confidence")
         sure = (
             f", confidence {confidence:.0%}"
@@ -315,7 +316,7 @@ def evidence(row: Any, causes: list[dict[str, Any]] | None, zone: Zone = UTC_ZON
         quantity = cause.get("quantity")
         amount = quantity_text(float(quantity)) if quantity is not None else "no quantity"
         items.append(
-            f"<h2>{number}. {escape(cause.get('kind', 'cause'))} – explains {escape(amount)}{escape(sure)}</h2>"
+            f"<h2>{number}. {escape(kind)} – explains {escape(amount)}{escape(sure)}</h2>"
             f"<p>{escape(cause.get('text', ''))}</p><p class='dim'>{escape(cause.get('arithmetic', ''))}</p>"
             + "".join(f"<p class='dim'>· {escape(line)}</p>" for line in cause.get("evidence") or [])
             + (f"<p>Proposed: {escape(cause['proposal'])}</p>" if cause.get("proposal") else "")
