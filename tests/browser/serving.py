@@ -24,6 +24,13 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 60_000
+HURRIED = {
+    "FILLBOOK_SETTLE_S": "1",
+    "FILLBOOK_RECONCILE_EVERY_S": "2",
+    "FILLBOOK_CONFIRM_RUNS": "2",
+    "FILLBOOK_IB_HOST": "",
+}
+"""Settings under which a difference is a confirmed break within seconds."""
 
 
 def chromium_path():
@@ -102,6 +109,12 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def choose_option(page, label, option):
+    page.get_by_label(label).first.click()
+    # What the library calls the entries of a select.
+    page.get_by_role("menuitem", name=option).first.click()
 
 
 def painted(page):

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
-from serving import ROOT, Server
-from test_journey import HURRIED, choose_option
+from serving import HURRIED, ROOT, Server, choose_option
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,7 @@ import signal
 
 import pytest
 from playwright.sync_api import expect
-from serving import ROOT, Server, mended
-
-HURRIED = {
-    "FILLBOOK_SETTLE_S": "1",
-    "FILLBOOK_RECONCILE_EVERY_S": "2",
-    "FILLBOOK_CONFIRM_RUNS": "2",
-    "FILLBOOK_IB_HOST": "",
-}
+from serving import HURRIED, ROOT, Server, choose_option, mended
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +14,6 @@ def server(tmp_path_factory):
     running = Server(ROOT / "panel_app.py", folder, FILLBOOK_DATA_DIR=str(folder / "data"), **HURRIED).start()
     yield running
     running.stop()
-
-
-def choose_option(page, label, option):
-    page.get_by_label(label).first.click()
-    # What the library calls the entries of a select.
-    page.get_by_role("menuitem", name=option).first.click()
 
 
 def drawn_again(page):
