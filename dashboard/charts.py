@@ -16,7 +16,7 @@ import holoviews.plotting.bokeh
 import pandas as pd
 from bokeh.document import Document
 from bokeh.io.doc import patch_curdoc
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
 
 from dashboard import theme
 from dashboard.earnings import Curves
@@ -68,7 +68,7 @@ def equity_chart(zone: Zone = UTC_ZONE) -> tuple[Any, ColumnDataSource]:
             line_policy="nearest",
         )
     )
-    plot.yaxis.formatter.use_scientific = False
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0[.]00")
     plot.xaxis.ticker.desired_num_ticks = 4
     return plot, drawn.data_source
 

@@ -13,6 +13,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from dashboard.theme import quantity_text
+
 DEAD = ("Filled", "Cancelled", "ApiCancelled", "Inactive", "Rejected", "Expired")
 """Order states after which nothing more is expected."""
 
@@ -188,7 +190,7 @@ def by_instrument(positions: pd.DataFrame | None, portfolio: pd.DataFrame | None
         )  # fmt: skip
         qty = float(row["qty"])
         if qty:
-            entry["long" if qty > 0 else "short"].append(f"{row['strategy']} {qty:+g}")
+            entry["long" if qty > 0 else "short"].append(f"{row['strategy']} {quantity_text(qty)}")
         entry["books_qty"] += qty
     for key, seen in broker.items():
         entry = rows.setdefault(

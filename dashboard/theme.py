@@ -159,7 +159,7 @@ BREAK_WORDS: Final = {
 
 
 def _template(
-    decimals: int,
+    decimals: int | str,
     least: int,
     *,
     signed: bool,
@@ -170,7 +170,7 @@ def _template(
 ) -> HTMLTemplateFormatter:
     sign = "'exceptZero'" if signed else "'auto'"
 
-    def written(number: str, least: int, most: int) -> str:
+    def written(number: str, least: int, most: int | str) -> str:
         return (
             f"{number}.toLocaleString('en-US', {{signDisplay: {sign}, minimumFractionDigits: {least}, "
             f"maximumFractionDigits: {most}, useGrouping: {str(grouped).lower()}}}).replace('-', '\\u2212')"
@@ -184,8 +184,9 @@ def _template(
     if room:  # zeros that nobody sees stand for decimals that are not there, so that the points are below each other
         unseen = f"all + '<span class=\\'pad\\'>' + '0'.repeat(Math.max(0, {room} - part.length)) + '</span>'"
         shown += f".replace(/\\.(\\d+)$/, (all, part) => {unseen})"
-    seen = f"Math.abs(value) < {0.5 * 10**-decimals:.9f}"  # what is written as zero is no gain and no loss
-    css = f"{seen} ? 'dim' : value > 0 ? 'up' : 'down'" if coloured else "''"
+    css = "''"
+    if coloured:  # what is written as zero is no gain and no loss
+        css = f"Math.abs(value) < 0.5 / 10 ** {decimals} ? 'dim' : value > 0 ? 'up' : 'down'"
     return HTMLTemplateFormatter(
         template=(
             "<% if (typeof value !== 'number' || !isFinite(value)) { %><span class='dim' title='unknown'>—</span>"
@@ -215,8 +216,8 @@ def quantity() -> HTMLTemplateFormatter:
 
 
 def price() -> HTMLTemplateFormatter:
-    """Formatter of a price, two to six decimals, without a plus sign."""
-    return _template(6, 2, signed=False, coloured=False, room=4)
+    """Formatter of a price, two to six decimals (ten below a tenth, as of a coin), without a plus sign."""
+    return _template("Math.abs(value) < 0.1 ? 10 : 6", 2, signed=False, coloured=False, room=4)
 
 
 def count() -> HTMLTemplateFormatter:
@@ -284,6 +285,11 @@ def time_text(at: datetime | None, zone: Zone = UTC_ZONE, *, date: bool = True) 
     if at is None or at != at:  # noqa: PLR0124  NaT is the one value unequal to itself
         return "—"
     return zone.moment(at, "%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S")
+
+
+def plain_words(code: object) -> str:
+    """A kind as a program names it, ``external_trade``, in words."""
+    return str(code).replace("_", " ")
 
 
 def escape(text: object) -> str:

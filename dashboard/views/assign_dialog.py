@@ -20,7 +20,7 @@ from panel.viewable import Viewable, Viewer
 from dashboard import frames, theme
 from dashboard.desk import Desk
 from dashboard.parts import notice, pairs, text
-from dashboard.theme import escape, quantity_text
+from dashboard.theme import escape, plain_words, quantity_text
 from engine.core.ids import UNASSIGNED
 from engine.errors import BadRequest
 
@@ -261,29 +261,51 @@ class AssignDialog(Viewer):
         self.dialog.open = False
 
 
+PREVIEW_TITLES: Final = {
+    "con_id": "Contract",
+    "qty_before": "Quantity before",
+    "qty_after": "Quantity after",
+    "avg_cost_before": "Avg cost before",
+    "avg_cost_after": "Avg cost after",
+    "realized_pnl_before": "Realized before",
+    "realized_pnl_after": "Realized after",
+    "price_source": "Price from",
+}
+
+
 def preview_html(table: Any) -> str:
     """Before and after of every book touched, as an HTML table with everything escaped."""
     frame = frames.preview_table(table)
     if frame.empty:
         return notice("warn", "No book would change.")
     cells = "".join(
-        f'<th scope="col" style="text-align:left;padding:3px 10px">{escape(str(n).replace("_", " "))}</th>'
-        for n in frame
+        f'<th scope="col" style="text-align:left;padding:3px 10px">{escape(title)}</th>'
+        for title in (PREVIEW_TITLES.get(str(name), plain_words(name).capitalize()) for name in frame)
     )
     rows = []
     for row in frames.rows_of(frame):
         tds = []
         for name, value in row.items():
             number = isinstance(value, float)
-            shown = value if not number else f"{int(value)}" if name == "con_id" else theme.quantity_text(value)
+            shown = _previewed(str(name), value) if number else value
             tds.append(f'<td style="text-align:{"right" if number else "left"};padding:3px 10px">{escape(shown)}</td>')
         rows.append(f"<tr>{''.join(tds)}</tr>")
     return (
-        "<h2>Before and after of every book</h2>"
+        "<h2>Before and after of every book, in the instrument's currency</h2>"
         "<div style='overflow-x:auto' tabindex='0' role='region' aria-label='Before and after'>"
         f"<table style='border-collapse:collapse'><thead><tr>{cells}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _previewed(name: str, value: float) -> str:
+    """A figure of the preview as it is written elsewhere: money with two decimals, a cost without sign."""
+    if name in {"con_id", "fees_pending_after"}:
+        return "—" if pd.isna(value) else f"{value:,.0f}" if name != "con_id" else f"{value:.0f}"
+    if name.startswith("realized_pnl"):
+        return theme.money_text(value)
+    words = theme.quantity_text(value)
+    return words.lstrip("+") if name.startswith("avg_cost") else words
 
 
 def _float(value: Any) -> float | None:

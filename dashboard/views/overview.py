@@ -14,7 +14,7 @@ from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, section, side_by_side, text, tile, tiles
 from dashboard.picture import Picture
 from dashboard.pulse import stale_after, standing
-from dashboard.theme import duration_text, money_text, quantity_text, time_text
+from dashboard.theme import duration_text, money_text, plain_words, quantity_text, time_text
 from dashboard.zone import Zone
 
 
@@ -306,7 +306,9 @@ class Overview(Screen):
             words = notice("error", told + _listed(fails, "missing", "broker minus books"))
         if len(waits):
             rest = "holds for the rest" if state == "breaks" else "holds"
-            told = f"! {rule} {rest}, but {len(waits)} wait in UNASSIGNED for an owner"
+            told = (
+                f"! {rule} {rest}, but {len(waits)} {'waits' if len(waits) == 1 else 'wait'} in UNASSIGNED for an owner"
+            )
             words += notice("warn", told + _listed(waits, "quantity", "to assign"))
         return words
 
@@ -345,6 +347,9 @@ def _attention(picture: Picture, zone: Zone) -> str:
     for row in picture.table("findings").tail(8).to_dict("records"):
         kind = {"critical": "error", "warning": "warn"}.get(str(row.get("severity")), "info")
         lines.append(
-            notice(kind, f"{time_text(row.get('seen_at'), zone)} · {row.get('kind', '')} · {row.get('text', '')}")
+            notice(
+                kind,
+                f"{time_text(row.get('seen_at'), zone)} · {plain_words(row.get('kind', ''))} · {row.get('text', '')}",
+            )
         )
     return "".join(lines) or notice("good", "Nothing: no alert and no finding.")

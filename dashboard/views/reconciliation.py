@@ -16,7 +16,7 @@ from dashboard import charts, frames
 from dashboard.grid import Column, Grid
 from dashboard.parts import Screen, notice, pairs, progress, section, side_by_side, text
 from dashboard.picture import Picture
-from dashboard.theme import BREAK_WORDS, duration_text, escape, quantity_text
+from dashboard.theme import BREAK_WORDS, duration_text, escape, plain_words, quantity_text
 from dashboard.views.assign_dialog import AssignDialog
 from dashboard.zone import UTC_ZONE, Zone
 
@@ -122,10 +122,9 @@ class Reconciliation(Screen):
         self.locks = Grid(
             "Soft locks",
             {
-                "strategy": Column("Strategy"),
-                "account": Column("Account"),
-                "instrument": Column("Instrument"),
-                "reason": Column("Why"),
+                "account": Column("Account", width=92),
+                "instrument": Column("Instrument", least=100),
+                "reason": Column("Why", "prose", least=360),
                 "since": Column("Since ({zone})", "time", width=162),
             },
             empty="No soft lock",
@@ -174,7 +173,7 @@ class Reconciliation(Screen):
             self.locks.offer(
                 frames.tidy(
                     frames.with_instrument(picture.table("locks")),
-                    ("strategy", "account", "instrument", "reason"),
+                    ("account", "instrument", "reason"),
                     ("con_id",),
                     ("since",),
                 )
@@ -304,7 +303,7 @@ def evidence(row: Any, causes: list[dict[str, Any]] | None, zone: Zone = UTC_ZON
         return head + notice("info", "Causes are live only; how the residual went until then stands beside.")
     items = []
     for number, cause in enumerate(causes, start=1):
-        kind = str(cause.get("kind", "cause")).replace("_", " ")
+        kind = plain_words(cause.get("kind", "cause"))
         confidence = cause.get("confidence")
         sure = (
             f", confidence {confidence:.0%}"

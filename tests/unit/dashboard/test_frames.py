@@ -80,7 +80,7 @@ def test_by_instrument_shows_who_is_long_who_is_short_and_what_is_left():
     positions = pd.DataFrame([position(qty=10.0), position(strategy="BETA", qty=-4.0)])
     portfolio = pd.DataFrame([position(broker_qty=9.0, residual_qty=3.0, status="confirmed")])
     row = frames.by_instrument(positions, portfolio).iloc[0]
-    assert (row["long"], row["short"]) == ("ALPHA +10", "BETA -4")
+    assert (row["long"], row["short"]) == ("ALPHA +10", "BETA −4")
     assert (row["books_qty"], row["broker_qty"], row["residual_qty"], row["status"]) == (6.0, 9.0, 3.0, "confirmed")
 
 

@@ -494,3 +494,16 @@ def test_a_preview_is_a_table_with_everything_escaped():
     html = preview_html([{"strategy": HOSTILE, "qty_before": 1.0, "qty_after": 51.0}])
     assert "<img" not in html
     assert "+51" in html
+
+
+def test_a_preview_writes_its_figures_as_the_screens_do():
+    row = {
+        "strategy": "A",
+        "con_id": 265598.0,
+        "qty_after": 12_500_000.0,
+        "avg_cost_after": 189.5,
+        "realized_pnl_after": -7.0,
+    }
+    html = preview_html([row])
+    for words in ("Quantity after", "+12,500,000", ">189.5<", "−7.00", ">265598<"):
+        assert words in html
