@@ -143,7 +143,7 @@ def not_live(moment: datetime, zone: Zone, more: str) -> str:
     """The sign that the page shows the past."""
     return (
         '<div class="notice warn" role="alert" style="font-size:15px;font-weight:700">NOT LIVE – books as of '
-        f"{escape(time_text(moment, zone))}. Acts are off. {escape(more)}</div>"
+        f"{escape(time_text(moment, zone))}. Acts are off; the bar at the top stays live. {escape(more)}</div>"
     )
 
 

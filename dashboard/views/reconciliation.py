@@ -64,7 +64,7 @@ class Reconciliation(Screen):
                 "note": Column("Note", width=180),
                 "first_seen": Column("First seen ({zone})", "time"),
             },
-            empty="No open break. Whether that was compared lately stands in the badge at the top",
+            empty="No open break",
             part="breaks",
             page_size=12,
             selectable="checkbox",

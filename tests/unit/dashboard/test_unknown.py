@@ -8,10 +8,12 @@ import pytest
 
 from dashboard import first
 from dashboard.accounts import ALL, accounts_table
+from dashboard.parts import not_live
 from dashboard.picture import READERS, read, read_past
 from dashboard.views.dayclose import in_the_way
 from dashboard.views.health import verdict
 from dashboard.views.reconciliation import runs_table
+from dashboard.zone import UTC_ZONE
 from engine.errors import FillbookError
 
 WHY = "the store does not answer"
@@ -147,3 +149,7 @@ def test_a_run_without_an_answer_has_counted_nothing():
     table = runs_table(runs.assign(recorded_at=pd.to_datetime(["2026-03-04T12:00Z", "2026-03-04T11:00Z"])))
     assert table.iloc[0][["accounts", "positions", "breaks"]].isna().all()
     assert table.iloc[1]["positions"] == 0
+
+
+def test_the_sign_of_the_past_says_that_the_bar_above_it_is_of_the_present(picture):
+    assert "stays live" in not_live(picture.at, UTC_ZONE, "")
