@@ -133,7 +133,8 @@ class Intake:
     async def accept(self, facts: Sequence[AnyFact]) -> int:
         """Return when the facts are durable and in the books; from any event loop.
 
-        While the store is away and the books are paused, durable alone is enough.
+        While the store is away and the books are paused, or when they have been closed meanwhile, durable alone is
+        enough.
 
         Returns:
             Sequence of the last fact.
@@ -147,7 +148,7 @@ class Intake:
         while not await asyncio.to_thread(self._keeper.wait_applied, seq, _GLANCE_S):
             if self._keeper.failure is not None:
                 raise FillbookError(f"durable in the journal, but the books have failed: {self._keeper.failure}")
-            if self._keeper.paused:
+            if self._keeper.paused or self._keeper.ended:
                 return seq
         return seq
 

@@ -146,6 +146,11 @@ class BookKeeper:
             self._applied.wait_for(lambda: self._in_books >= seq or self.failure is not None, timeout_s)
             return self._in_books >= seq
 
+    @property
+    def ended(self) -> bool:
+        """True once :meth:`stop` has let the thread end: what is durable from then on is booked by the next start."""
+        return self._stopping and not self._thread.is_alive()
+
     def stop(self, timeout_s: float = 30.0) -> None:
         """Apply what is durable (as far as the outbox has room), then end the thread."""
         self._stopping = True

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 from engine.app import Engine
+from engine.portfolio_manager import PortfolioManager
 from tests.integration.engine_kit import chosen, flushed, running
 from tests.integration.kill_child import own_fill
 
@@ -43,6 +44,22 @@ async def test_what_was_put_while_the_engine_stopped_is_refused_or_booked_and_ne
         pm = again.portfolio_manager
         assert sorted(pm.fills()["fill_id"]) == sorted(exec_id for each in accepted for exec_id in each)
         assert pm.verify().empty
+
+
+async def test_an_act_whose_facts_come_after_the_books_thread_has_ended_returns_and_is_booked_at_the_next_start(
+    tmp_path,
+):
+    """Between the end of the books' thread and the journal's, facts still become durable; nobody may wait for ever."""
+    settings = chosen(tmp_path / "data")
+    pm = await PortfolioManager.open(settings)
+    await asyncio.to_thread(pm.room.keeper.stop)
+    trade, fill = own_fill("0000cccc.00000000.00000001.01", 1, 50.0)
+    async with asyncio.timeout(60):
+        await pm.process_fill("LATE", trade, fill)
+        await pm.close()
+    pm = await PortfolioManager.open(settings)
+    assert list(pm.fills(strategy="LATE")["fill_id"]) == ["0000cccc.00000000.00000001.01"]
+    await pm.close()
 
 
 async def test_a_stop_in_the_middle_of_a_batch_leaves_the_rest_to_the_next_start(tmp_path, monkeypatch):
