@@ -80,7 +80,10 @@ class MessageQueue:
         return self.qsize() == 0
 
     def join(self) -> None:
-        """Block the calling thread (never the engine's loop) until every message put so far is in the books."""
+        """Block the calling thread (never the engine's loop) until every message put so far is in the books.
+
+        It also returns when the books are closed: what they lack is in the journal then.
+        """
         seq = max((receipt.result() for receipt in list(self._open)), default=0)
         self._keeper.wait_applied(seq)
 

@@ -79,7 +79,7 @@ class BookKeeper:
         self._wake = threading.Event()
         self._applied = threading.Condition()
         self._listening: list[Heard] = []
-        self._stopping = False
+        self._stopping = self._over = False
         self._thread = threading.Thread(target=self._guarded_run, name="fillbook-books", daemon=True)
         self.failure: BaseException | None = None
         self.version = 0
@@ -141,15 +141,15 @@ class BookKeeper:
         return self._outbox.full
 
     def wait_applied(self, seq: int, timeout_s: float | None = None) -> bool:
-        """Block until the books contain ``seq``; False on time-out or when the books thread has failed."""
+        """Block until the books contain ``seq``; False on time-out or when the books thread has failed or ended."""
         with self._applied:
-            self._applied.wait_for(lambda: self._in_books >= seq or self.failure is not None, timeout_s)
+            self._applied.wait_for(lambda: self._in_books >= seq or self._over or self.failure, timeout_s)
             return self._in_books >= seq
 
     @property
     def ended(self) -> bool:
         """True once :meth:`stop` has let the thread end: what is durable from then on is booked by the next start."""
-        return self._stopping and not self._thread.is_alive()
+        return self._over
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """Apply what is durable (as far as the outbox has room), then end the thread."""
@@ -164,7 +164,9 @@ class BookKeeper:
         except BaseException as error:
             log.critical("the books thread has failed; facts stay safe in the journal", exc_info=error)
             self.failure = error
+        finally:
             with self._applied:
+                self._over = True
                 self._applied.notify_all()
 
     def _run(self) -> None:

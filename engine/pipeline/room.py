@@ -266,7 +266,7 @@ class BookRoom:
         """Let the books take what is durable; not when they wait for a store that takes nothing."""
         head, end = self.journal.head, time.monotonic() + timeout_s
         while not self.keeper.wait_applied(head, 0.1) and time.monotonic() < end:
-            if self.keeper.failure is not None or (self.keeper.paused and self.writer.state != "ok"):
+            if self.keeper.ended or (self.keeper.paused and self.writer.state != "ok"):
                 return
 
     def _give_up_ownership(self) -> None:

@@ -62,6 +62,20 @@ async def test_an_act_whose_facts_come_after_the_books_thread_has_ended_returns_
     await pm.close()
 
 
+async def test_a_thread_that_joins_the_queue_does_not_wait_for_books_that_have_ended(tmp_path):
+    engine = Engine(chosen(tmp_path / "data"))
+    await engine.start()
+    await asyncio.to_thread(engine.room.keeper.stop)
+    queue = engine.strategy_manager.message_queue
+    trade, fill = own_fill("0000cccc.00000000.00000001.01", 1, 50.0)
+    queue.put({"type": "fill", "strategy": "LATE", "trade": trade, "fill": fill})
+    joined = threading.Thread(target=queue.join, daemon=True)
+    joined.start()
+    await asyncio.to_thread(joined.join, 60)
+    assert not joined.is_alive()
+    await engine.stop()
+
+
 async def test_a_stop_in_the_middle_of_a_batch_leaves_the_rest_to_the_next_start(tmp_path, monkeypatch):
     settings = chosen(tmp_path / "data")
     engine = Engine(settings)
