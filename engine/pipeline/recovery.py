@@ -285,7 +285,9 @@ def _kept(ledger: Ledger) -> list[AnyFact]:
     """What the books remember of the kinds that are stored whole."""
     now = ledger.at
     assert now is not None, "a store lost something, so there was a fact"
-    described = [InstrumentDescribed(instrument=i, received_at=now) for i in ledger.instruments()]
+    # Without a magnifier it was never described: what its executions say of it stands in their rows, and is no last word.
+    told = [i for i in ledger.instruments() if i.price_magnifier is not None]
+    described = [InstrumentDescribed(instrument=i, received_at=now) for i in told]
     return [
         *described,
         *ledger.rates.values(),

@@ -76,6 +76,17 @@ async def test_a_lost_store_is_written_again_from_checkpoint_and_journal(setting
     assert differences.empty
 
 
+async def test_a_store_that_has_everything_is_said_to_lack_nothing_at_the_next_start(settings, caplog):
+    """An instrument that only executions told of was looked for among the broker's descriptions, and written there."""
+    pm = await PortfolioManager.open(settings)
+    await pm.submit(list(facts(1, 4)))
+    await pm.close()
+    pm = await PortfolioManager.open(settings)
+    assert pm.room.store.symbols("facts") == []
+    await pm.close()
+    assert "lacks rows" not in caplog.text
+
+
 async def test_a_store_put_back_from_an_older_copy_gets_what_it_lacks(settings, tmp_path):
     await submit(settings, facts(1, 4))
     shutil.copytree(Path(settings.data_dir) / "arctic", tmp_path / "copy")
