@@ -87,6 +87,7 @@ class Engine:
         self._version = 0
         self._seen: tuple[Any, ...] = ()
         self._marked: datetime | None = None
+        self._patient_until = 0.0
         self._alerts: Alerts
 
     # ---------------------------------------------------------------------------------------------------- life
@@ -126,6 +127,7 @@ class Engine:
             self.flex_timer = FlexTimer(self.settings.flex_daily_at, fetch, take_in, self.clock)
         urls = self.settings.alert_urls.split()
         self._alerts = Alerts(apprise_sender(urls) if urls else None, secrets=self.settings.secrets)
+        self._patient_until = self.clock.monotonic() + _SETTLED_WITHIN_S
         self.room.keeper.on_requests = lambda _: self._ask_soon(loop)
         self._supervisor = asyncio.create_task(self._supervise(), name="engine")
         await self._started.wait()
@@ -263,7 +265,7 @@ class Engine:
             findings = list(room.ledger.findings.values())
             held = list(room.ledger.quarantine.values())
             missing = room.ledger.fees_pending(late)
-        lost = self.settings.has_ib and state.state != "connected"
+        lost = self.settings.has_ib and state.state != "connected" and self._has_tried()
         conditions = gather(
             breaks=self.portfolio_manager.reconciler.breaks(),
             findings=findings,
@@ -273,6 +275,12 @@ class Engine:
             fees_missing=missing,
         )
         self._alerts.update(self.clock.now(), conditions)
+
+    def _has_tried(self) -> bool:
+        """False while the first attempt to connect is under way: a start is no news, and a mail for each would be noise."""
+        if self.clock.monotonic() > self._patient_until:
+            return True
+        return not isinstance(self._broker, IbBroker) or self._broker.settled.is_set()
 
     async def _notice(self) -> None:
         """Tell subscribers when anything has changed, a few times a second at most."""

@@ -1,5 +1,7 @@
 """The engine from a strategy's order to the stored row and back, on a real socket with a real client."""
 
+import asyncio
+
 import pandas as pd
 import pytest
 
@@ -167,3 +169,22 @@ async def test_a_second_engine_on_the_same_store_is_refused_and_the_first_goes_o
         with pytest.raises(StoreLocked, match="another engine"):
             await Engine(elsewhere).start()
         assert engine.health()["ok"]
+
+
+def of_the_link(engine):
+    return [
+        (alert["text"], alert["cleared_at"] is None) for alert in engine.alerts() if alert["kind"] == "connection_lost"
+    ]
+
+
+async def test_a_start_is_no_alert_but_a_gateway_that_is_not_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.app._ALERTS_EVERY_S", 0.001)
+    with gateway() as host:
+        async with running(chosen(tmp_path, host.port)) as engine:
+            await online(engine)
+            await asyncio.sleep(0.1)
+            assert of_the_link(engine) == []
+            settings = engine.settings
+    async with running(settings) as engine:
+        await until(lambda: of_the_link(engine), engine.alerts)
+        assert of_the_link(engine)[0][1], "it is told while nobody is there"
