@@ -137,7 +137,7 @@ test: install-dev lint ## everything: lint, types, import contracts, all tests, 
 	@echo "== tests in the browser"
 	@$(BIN)/python -m pytest -q -m "browser and not soak" tests/browser </dev/null
 	@echo "== tests of the IB client, with ib_async"
-	@FILLBOOK_IB_CLIENT=ib_async $(VENV_ASYNC)/bin/python -m pytest -q -m client $(BY_TWO) tests/integration </dev/null
+	@FILLBOOK_IB_CLIENT=ib_async $(VENV_ASYNC)/bin/python -m pytest -q -m "client and not soak" $(BY_TWO) tests/integration </dev/null
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## style, format, types and import contracts only
