@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks.apart ACT FOLDER [NUMBER ...]`` imports what an engine imports, does one act and prints a
 line of JSON. Imports are outside of every figure.
 
-- ``feed FOLDER SIZE ...``: memory while fills are processed, at each of the rising sizes;
+- ``feed FOLDER SIZE ...``: memory while fills are processed, at each of the rising sizes, with the C library's allocator
+  restrained and trimmed as in an engine;
 - ``start FOLDER``: seconds until a book room on that folder is ready;
 - ``verify FOLDER``: seconds of a full verify, and how many differences it found.
 """
@@ -25,6 +26,7 @@ from msgspec.structs import replace
 
 import engine.app  # noqa: F401 - what a running engine has imported
 from engine.core.events import AnyFact
+from engine.monitor import Heap
 from engine.office.verify import Verifier
 from engine.pipeline.room import BookRoom
 from engine.state.order import seen_from
@@ -80,6 +82,8 @@ def resident_mb() -> float:
 
 
 def _feed(folder: Path, *sizes: int) -> dict[str, Any]:
+    heap = Heap()
+    heap.restrain()
     gc.collect()
     before = resident_mb()
     grown: dict[int, float] = {}
@@ -90,6 +94,7 @@ def _feed(folder: Path, *sizes: int) -> dict[str, Any]:
             feed(room, done, size - done)
             done = size
             time.sleep(_REST_S)  # what follows a burst in the background is part of it
+            heap.trim()
             grown[size] = resident_mb() - before
         assert_exact(room, 0, done)
     disk = {file.name: file.stat().st_blocks * 512 for file in folder.iterdir() if file.is_file()}
