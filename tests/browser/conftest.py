@@ -8,7 +8,7 @@ from playwright.sync_api import expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving import ARGUMENTS, PATIENCE_MS, chromium_path, painted
+from serving import ARGUMENTS, HURRIED, PATIENCE_MS, ROOT, Server, chromium_path, painted
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -28,6 +28,15 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The demonstration: real engine, simulated gateway. Files that need another server have one of that name."""
+    folder = tmp_path_factory.mktemp("demonstration")
+    running = Server(ROOT / "panel_app.py", folder, FILLBOOK_DATA_DIR=str(folder / "data"), **HURRIED).start()
+    yield running
+    running.stop()
 
 
 class Watch:

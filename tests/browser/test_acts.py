@@ -3,17 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from playwright.sync_api import expect
-from serving import HURRIED, ROOT, Server, choose_option
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("acts")
-    running = Server(ROOT / "panel_app.py", folder, FILLBOOK_DATA_DIR=str(folder / "data"), **HURRIED).start()
-    yield running
-    running.stop()
+from serving import choose_option
 
 
 def buy_by_hand(page, symbol, quantity):

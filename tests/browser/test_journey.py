@@ -8,14 +8,6 @@ from playwright.sync_api import expect
 from serving import HURRIED, ROOT, Server, choose_option, mended
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("journey")
-    running = Server(ROOT / "panel_app.py", folder, FILLBOOK_DATA_DIR=str(folder / "data"), **HURRIED).start()
-    yield running
-    running.stop()
-
-
 def drawn_again(page):
     """Wait for two more pictures: the second one is sent when the first was painted."""
     seen = int(page.evaluate("Number(document.documentElement.dataset.fillbookSeq)"))
