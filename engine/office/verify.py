@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import PERCENT_OF_PAR
 from engine.office.signed import Evidence, Signed, signed_differences
-from engine.state.fold import current, fold
-from engine.storage.unrows import fill_records
+from engine.state.fold import decimal, last_words, recount
+from engine.storage.lines import COLUMNS as FILL_COLUMNS
+from engine.storage.lines import FillLines
 from engine.tables.records import rows_frame
 
 if TYPE_CHECKING:
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from engine.core.records import FillRecord, PositionRecord
+    from engine.core.records import PositionRecord
     from engine.pipeline.room import BookRoom
     from engine.ports import Store
 
 COLUMNS = ("where", "strategy", "account", "con_id", "field", "recomputed", "found", "difference")
+_LOOKED_AT = (*FILL_COLUMNS, "source", "reason")
+"""Columns of ``fills``; those that only ``Evidence`` looks at are named here."""
 _EXACTLY = (Decimal("1e-18"), Decimal("1e-12"))
 _AS_FLOATS = (Decimal("4e-16"), Decimal("1e-12"))
 """Relative and absolute difference that rounding explains: that of a shared cost (34 digits), that of float64 besides."""
@@ -100,19 +103,18 @@ def differences(
     evidence = Evidence(store, up_to)
     tables = _Tables(store, now or datetime.now(UTC), wait=running is None)
     for strategy in store.symbols("fills"):
-        frame = store.read("fills", strategy)
+        frame = store.read("fills", strategy, columns=_LOOKED_AT)
         newest = frame.groupby(["account", "con_id"], sort=False)["seq"].max().reset_index()
         for account, con_id, seq in zip(newest["account"], newest["con_id"], newest["seq"], strict=True):
             last_seq[strategy, account, int(con_id)] = int(seq)
         evidence.look(frame)
-        if up_to is not None:
+        if up_to is not None and (frame["seq"] > up_to).any():
             frame = frame[frame["seq"] <= up_to]
-        # Of several rows of one revision the last one counts: the others need not be read as records.
-        counted = _counted(frame, strategy)
-        recomputed |= fold(counted)
+        told = _last_words(frame, strategy)
+        recomputed |= recount(told.lines)
         if running is None:
             behind |= _behind(frame, strategy, tables, recomputed)
-        yield from _within(counted, recomputed)
+        yield from _within(told, recomputed)
     if running is not None:
         shown = ((k, _figures(r)) for k, r in running.items())
         yield from _against("running engine", recomputed, shown, _EXACTLY)
@@ -161,10 +163,10 @@ class _Tables:
             time.sleep((_LAG - age).total_seconds())
 
 
-def _counted(frame: pd.DataFrame, strategy: str) -> list[FillRecord]:
-    if frame.empty:
-        return []
-    return fill_records(frame[~frame.duplicated(["account", "fill_id"], keep="last")], strategy)
+def _last_words(frame: pd.DataFrame, strategy: str) -> FillLines:
+    """The last word on each execution, which alone is looked at closely: of one revision, the row stored last."""
+    rows = last_words(frame["account"].tolist(), frame["fill_id"].tolist(), range(len(frame)))
+    return FillLines(frame.take(rows) if len(rows) < len(frame) else frame, strategy)
 
 
 def _behind(
@@ -175,38 +177,44 @@ def _behind(
     Args:
         frame: The strategy's ``fills``.
     """
-    known = frame.index <= tables.at - _MAY_BE_BEHIND
-    if known.all():
+    recent = frame[frame.index > tables.at - _MAY_BE_BEHIND]
+    if recent.empty:
         return {}
     stored = tables.positions.get(strategy)
     shown = {} if stored is None else {key: int(row["seq"]) for key, row in _rows(stored, strategy)}
-    keys = [(strategy, str(a), int(c)) for a, c in zip(frame["account"], frame["con_id"], strict=True)]
-    known |= [seq <= shown.get(key, -1) for key, seq in zip(keys, frame["seq"], strict=True)]
     # A book that is neither shown nor counted has gone: its last execution was moved to another strategy.
     late = {
-        key for key, is_known in zip(keys, known, strict=True) if not is_known and (key in shown or key in recomputed)
+        key
+        for key, seq in zip(_keys(recent, strategy), recent["seq"], strict=True)
+        if seq > shown.get(key, -1) and (key in shown or key in recomputed)
     }
-    found = fold(_counted(frame[known & [key in late for key in keys]], strategy))
+    if not late:
+        return {}
+    known = frame.index <= tables.at - _MAY_BE_BEHIND
+    known |= [seq <= shown.get(key, -1) for key, seq in zip(_keys(frame, strategy), frame["seq"], strict=True)]
+    mine = [key in late for key in _keys(frame, strategy)]
+    found = recount(_last_words(frame[known & mine], strategy).lines)
     return {key: found.get(key) for key in late}
 
 
-def _within(records: Iterable[FillRecord], recomputed: Mapping[Key, PositionRecord]) -> Iterator[dict[str, Any]]:
+def _keys(frame: pd.DataFrame, strategy: str) -> Iterator[Key]:
+    return ((strategy, account, con_id) for account, con_id in zip(frame["account"], frame["con_id"], strict=True))
+
+
+def _within(told: FillLines, recomputed: Mapping[Key, PositionRecord]) -> Iterator[dict[str, Any]]:
     """What rows say of themselves: realized P&L adds up to the book's, quantity and price are the broker's."""
-    realized: dict[Key, Decimal] = defaultdict(lambda: ZERO)
-    for record in current(records):
-        fill = record.fill
-        key = (record.strategy, fill.account, fill.instrument.con_id)
-        realized[key] = add(realized[key], record.realized_pnl)
-        if record.state == "active":
-            quoted = multiply(record.unit_price, Decimal(record.magnifier or 1))
-            if (record.quantity, quoted) != (fill.quantity, fill.price):
-                reported: Values = {"qty": fill.quantity, "price": fill.price}
-                counts: Values = {"qty": record.quantity, "price": quoted}
-                yield from _compare(f"stored fill {fill.exec_id}", key, reported, counts, _EXACTLY)
+    lines = told.lines
+    for row, reported, counts in told.doubts():
+        key = lines.strategy[row], lines.account[row], lines.con_id[row]
+        yield from _compare(f"stored fill {lines.exec_id[row]}", key, reported, counts, _EXACTLY)
+    realized: dict[Key, int] = {}
+    for key, amount in zip(lines.keys(), told.realized.whole, strict=True):
+        realized[key] = realized.get(key, 0) + amount
     for key, total in realized.items():
         book = recomputed.get(key)
         mine: Values = {"realized_pnl": ZERO if book is None else book.realized_pnl}
-        yield from _compare("stored fills", key, mine, {"realized_pnl": total}, _EXACTLY)
+        told_of: Values = {"realized_pnl": decimal(Fraction(total, 10**told.realized.places))}
+        yield from _compare("stored fills", key, mine, told_of, _EXACTLY)
 
 
 def _against_reconciled(

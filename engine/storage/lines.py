@@ -1,0 +1,189 @@
+"""Stored executions into the columns of the recount, without an object for each row.
+
+A float of at most fifteen digits is one whole number over a power of ten and no other: its shortest text, by which it was
+stored, says the same. So a whole column is turned into whole numbers at once, and each float is compared with what its
+whole number gives back; the rows in which it differs, and those with a text in ``exact``, are turned by their texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from engine.core.exact import multiply
+from engine.state.fold import Lines, Numbers, places_of, whole
+
+COLUMNS: Final = (
+    "fill_id",
+    "account",
+    "con_id",
+    "state",
+    "order_time",
+    "first_seq",
+    "seq",
+    "symbol",
+    "sec_type",
+    "currency",
+    "qty",
+    "price",
+    "multiplier",
+    "magnifier",
+    "commission",
+    "commission_currency",
+    "realized_pnl",
+    "reported_qty",
+    "quoted_price",
+    "exact",
+)
+"""Those of ``fills`` that are looked at here."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US: Final = timedelta(microseconds=1)
+_NAT: Final = int(np.iinfo(np.int64).min)
+_SURE: Final = 1e15
+"""Below it a whole number has at most fifteen digits."""
+_MOST_PLACES: Final = 8
+"""Places after the point that are tried for a whole column."""
+_TOLD_TWICE: Final = ("qty", "reported_qty", "price", "quoted_price", "magnifiers")
+Exact = dict[str, dict[int, Any]]
+Amounts = dict[str, Decimal | None]
+
+
+class FillLines:
+    """Rows of ``fills/<STRATEGY>``, the last word on each execution alone, as columns of exact numbers.
+
+    Attributes:
+        lines: For the recount.
+        realized: What each row says it realized.
+    """
+
+    def __init__(self, frame: pd.DataFrame, strategy: str) -> None:
+        """Take the rows.
+
+        Args:
+            frame: :data:`COLUMNS` at least.
+
+        Raises:
+            AssertionError: A row lacks a number or time that no execution is without.
+        """
+        self._frame = frame
+        self._exact = _exact(frame)
+        for name in ("reported_qty", "quoted_price"):
+            self._all_known(name)
+        self.realized = self._numbers("realized_pnl")
+        self.lines = Lines(
+            strategy=[strategy] * len(frame),
+            account=frame["account"].tolist(),
+            con_id=frame["con_id"].tolist(),
+            exec_id=frame["fill_id"].tolist(),
+            state=frame["state"].tolist(),
+            order_us=self._moments("order_time"),
+            first_seq=frame["first_seq"].tolist(),
+            seq=frame["seq"].tolist(),
+            symbol=frame["symbol"].tolist(),
+            sec_type=frame["sec_type"].tolist(),
+            currency=frame["currency"].tolist(),
+            commission_currency=frame["commission_currency"].tolist(),
+            quantity=self._numbers("qty"),
+            unit_price=self._numbers("price"),
+            multiplier=self._numbers("multiplier"),
+            commission=self._numbers("commission", unknown=True),
+        )
+
+    def doubts(self) -> Iterator[tuple[int, Amounts, Amounts]]:
+        """Active rows of which it is not evident that what counts is what was reported.
+
+        Returns:
+            Row, and its ``qty`` and ``price`` as the broker told them and as they count, both prices as quoted.
+        """
+        frame = self._frame
+        evident = (frame["qty"].to_numpy() == frame["reported_qty"].to_numpy()) & (
+            frame["price"].to_numpy() == frame["quoted_price"].to_numpy()
+        )
+        magnifiers = frame["magnifier"].to_numpy()
+        evident &= (magnifiers == 0) | (magnifiers == 1)
+        for name in _TOLD_TWICE:
+            evident[list(self._exact.get(name, ()))] = False
+        for row in np.flatnonzero(~evident & (frame["state"].to_numpy() == "active")).tolist():
+            magnifier = self._exact.get("magnifiers", {}).get(row, (int(magnifiers[row]),))[0]
+            quoted = multiply(self._number("price", row), Decimal(magnifier or 1))
+            reported: Amounts = {
+                "qty": self._number("reported_qty", row),
+                "price": self._number("quoted_price", row),
+            }
+            yield row, reported, {"qty": self._number("qty", row), "price": quoted}
+
+    def _number(self, name: str, row: int) -> Decimal:
+        text = self._exact.get(name, {}).get(row)
+        value = Decimal(repr(float(self._frame[name].to_numpy()[row])) if text is None else text)
+        assert not value.is_nan(), self._lacks(name, row)
+        return value
+
+    def _numbers(self, name: str, *, unknown: bool = False) -> Numbers:
+        values = self._frame[name].to_numpy()
+        found = _numbers(values, self._exact.get(name, {}))
+        if not unknown and None in found.whole:
+            raise AssertionError(self._lacks(name, found.whole.index(None)))
+        return found
+
+    def _all_known(self, name: str) -> None:
+        unknown = np.isnan(self._frame[name].to_numpy())
+        unknown[list(self._exact.get(name, ()))] = False
+        assert not unknown.any(), self._lacks(name, int(unknown.argmax()))
+
+    def _moments(self, name: str) -> list[int]:
+        """A column of times as microseconds since 1970."""
+        index = pd.DatetimeIndex(self._frame[name])
+        naive = index if index.tz is None else index.tz_convert(None)
+        found: list[int] = naive.to_numpy().astype("datetime64[us]").view(np.int64).tolist()
+        for row, text in self._exact.get(name, {}).items():
+            found[row] = (datetime.fromisoformat(text) - _EPOCH) // _US
+        assert _NAT not in found, self._lacks(name, found.index(_NAT))
+        return found
+
+    def _lacks(self, name: str, row: int) -> str:
+        return f"stored row has no {name}: {self._frame.iloc[row].to_dict()}"
+
+
+def _exact(frame: pd.DataFrame) -> Exact:
+    """What stands in ``exact``: name -> row -> value."""
+    found: Exact = {}
+    texts = frame["exact"].to_numpy()
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for row in np.flatnonzero(texts != "").tolist():
+        for name, value in decode(texts[row]).items():
+            found.setdefault(name, {})[row] = value
+    return found
+
+
+def _numbers(floats: np.ndarray[Any, Any], exact: Mapping[int, str | None]) -> Numbers:
+    """A column of floats, and the texts that go before them: row -> text."""
+    unknown = np.isnan(floats)
+    unknown[list(exact)] = [text is None for text in exact.values()]
+    sure = np.where(np.isnan(floats), 0.0, floats)
+    sure[list(exact)] = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for places in range(_MOST_PLACES + 1):
+            scaled = np.rint(sure * 10.0**places)
+            fits = (np.abs(scaled) < _SURE) & (scaled / 10.0**places == sure)
+            if fits.all():
+                break
+    scaled[~fits] = 0.0
+    odd = {row: Decimal(text) for row, text in exact.items() if text is not None}
+    odd |= {row: Decimal(repr(float(floats[row]))) for row in np.flatnonzero(~fits).tolist()}
+    most = max(places, max(map(places_of, odd.values()), default=0))
+    found: list[Any] = scaled.astype(np.int64).tolist()
+    if most > places:
+        more = 10 ** (most - places)
+        found = [value * more for value in found]
+    for row, value in odd.items():
+        found[row] = whole(value, most)
+    for row in np.flatnonzero(unknown).tolist():
+        found[row] = None
+    return Numbers(found, most)

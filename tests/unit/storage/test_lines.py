@@ -1,0 +1,151 @@
+"""Stored rows as columns of exact numbers: the same that a record of each row says."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.core.events import Fill
+from engine.core.instrument import Instrument
+from engine.core.records import FillRecord
+from engine.state.fold import current, fold, last_words, recount
+from engine.storage.lines import COLUMNS, FillLines
+from engine.storage.rows import fill_columns
+from engine.storage.schema import FILLS, build_frame, localize
+from engine.storage.unrows import fill_records
+
+T0 = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+STOCK = Instrument(con_id=1, symbol="VOD", currency="GBP")
+PAIR = Instrument(con_id=2, symbol="EUR", sec_type="CASH", currency="CHF")
+OPTION = Instrument(con_id=3, symbol="SPX", sec_type="OPT", currency="USD", multiplier=Decimal(100), strike=Decimal(7))
+BOND = Instrument(con_id=4, symbol="T", sec_type="BOND", currency="USD")
+
+WHOLE = st.integers(-(10**6), 10**6).map(Decimal)
+CENTS = st.decimals("-99999", "99999", places=2)
+FINE = st.decimals("-5000", "5000", places=13)  # more digits after the point than a column is tried with
+LONG = st.builds(lambda n, e: Decimal(n).scaleb(-e), st.integers(-(10**34), 10**34), st.integers(0, 40))
+FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: Decimal(repr(value)))
+NUMBERS = st.one_of(WHOLE, CENTS, CENTS, FINE, LONG, FLOATS)
+
+
+def record(n, quantity, price, **rest):
+    instrument = rest.pop("instrument", STOCK)
+    reported = rest.pop("reported", (quantity, price))
+    fill = Fill(
+        received_at=T0,
+        account=rest.pop("account", "DU1"),
+        exec_id=rest.pop("exec_id", f"0000e0d5.{n:08x}.01.01"),
+        instrument=instrument,
+        quantity=reported[0],
+        price=reported[1],
+        executed_at=T0,
+        source=rest.pop("source", "live"),
+    )
+    facts = {"state": "active", "multiplier": instrument.multiplier, "magnifier": None, "order_time": T0}
+    facts |= {"realized_pnl": Decimal(0), "seq": n, "first_seq": n, "recorded_at": T0}
+    return FillRecord(**facts | {"strategy": "S", "fill": fill, "quantity": quantity, "unit_price": price} | rest)
+
+
+def stored(records):
+    return localize(build_frame(FILLS, *fill_columns(records))).copy()  # some columns are one array
+
+
+def numbers(column):
+    return [None if whole is None else Fraction(whole, 10**column.places) for whole in column.whole]
+
+
+@st.composite
+def histories(draw):
+    found = []
+    for n in range(draw(st.integers(1, 12))):
+        quantity, price = draw(NUMBERS), draw(NUMBERS)
+        rest = {
+            "instrument": draw(st.sampled_from((STOCK, PAIR, OPTION, BOND))),
+            "account": draw(st.sampled_from(("DU1", "DU2"))),
+            "state": draw(st.sampled_from(("active", "active", "busted", "superseded", "moved"))),
+            "magnifier": draw(st.sampled_from((None, 1, 100, 7))),
+            "source": draw(st.sampled_from(("live", "flex"))),
+            "commission": draw(st.none() | NUMBERS),
+            "commission_currency": draw(st.sampled_from(("USD", "EUR"))),
+            "realized_pnl": draw(NUMBERS),
+            "order_time": T0
+            + timedelta(days=draw(st.sampled_from((0, 0, 1, 10**6))), microseconds=draw(st.integers(0, 2))),
+            "exec_id": f"0000e0d5.{draw(st.integers(1, 6)):08x}.01.0{draw(st.integers(1, 3))}",
+            "multiplier": draw(st.sampled_from((Decimal(1), Decimal("0.1"), Decimal(100), Decimal(10) / 7))),
+        }
+        if draw(st.booleans()):
+            rest["reported"] = draw(NUMBERS), draw(NUMBERS)
+        found.append(record(n, quantity, price, **rest))
+    return found
+
+
+@given(histories())
+def test_every_number_and_time_is_the_one_that_a_record_of_the_row_has(records):
+    frame = stored(records)
+    found, told = FillLines(frame[list(COLUMNS)], "S"), fill_records(frame, "S")
+    lines = found.lines
+    for column, wanted in (
+        (lines.quantity, [r.quantity for r in told]),
+        (lines.unit_price, [r.unit_price for r in told]),
+        (lines.multiplier, [r.multiplier for r in told]),
+        (lines.commission, [r.commission for r in told]),
+        (found.realized, [r.realized_pnl for r in told]),
+    ):
+        assert numbers(column) == [None if value is None else Fraction(value) for value in wanted]
+    since = datetime(1970, 1, 1, tzinfo=UTC)
+    assert [since + timedelta(microseconds=us) for us in lines.order_us] == [r.order_time for r in told]
+
+
+@given(histories())
+def test_the_books_are_those_that_records_of_the_rows_make(records):
+    frame = stored(records)
+    rows = last_words(frame["account"].tolist(), frame["fill_id"].tolist(), frame["seq"].tolist())
+    assert recount(FillLines(frame.take(rows), "S").lines) == fold(fill_records(frame, "S"))
+    assert [r.seq for r in current(records)] == frame["seq"].take(rows).tolist()
+
+
+@given(histories())
+def test_whatever_counts_otherwise_than_it_was_reported_is_in_doubt(records):
+    records = [msgspec.structs.replace(r, quantity=r.quantity or Decimal(1)) for r in records]
+    found = FillLines(stored(records), "S")
+    doubts = {row: (reported, counts) for row, reported, counts in found.doubts()}
+    for row, r in enumerate(records):
+        counts = {"qty": r.quantity, "price": Fraction(r.unit_price) * (r.magnifier or 1)}
+        reported = {"qty": r.fill.quantity, "price": r.fill.price}
+        if row in doubts:
+            assert doubts[row] == (reported, counts)
+            assert r.state == "active"
+        else:
+            assert counts == reported or r.state != "active"
+
+
+def test_what_is_evidently_as_it_was_reported_is_not_in_doubt():
+    plain = [record(n, Decimal(n + 1), Decimal("10.25")) for n in range(4)]
+    odd = record(9, Decimal(1), Decimal(1), reported=(Decimal(1), Decimal("1.01")))
+    assert [row for row, *_ in FillLines(stored([*plain, odd]), "S").doubts()] == [4]
+
+
+@pytest.mark.parametrize("column", ["qty", "price", "multiplier", "realized_pnl", "reported_qty", "quoted_price"])
+def test_a_row_without_a_number_that_no_execution_is_without_is_refused(column):
+    frame = stored([record(n, Decimal(1), Decimal(1)) for n in range(3)])
+    frame.iloc[1, frame.columns.get_loc(column)] = np.nan
+    with pytest.raises(AssertionError, match=f"no {column}"):
+        FillLines(frame, "S")
+
+
+def test_a_row_without_a_time_is_refused():
+    frame = stored([record(n, Decimal(1), Decimal(1)) for n in range(3)])
+    frame.iloc[1, frame.columns.get_loc("order_time")] = pd.NaT
+    with pytest.raises(AssertionError, match="no order_time"):
+        FillLines(frame, "S")
+
+
+def test_rows_of_nothing_are_no_lines():
+    lines = FillLines(stored([record(0, Decimal(1), Decimal(1))]).iloc[:0], "S").lines
+    assert recount(lines) == {}
