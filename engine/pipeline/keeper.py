@@ -26,6 +26,7 @@ from engine.core.events import (
     RateSeen,
     RuleSet,
 )
+from engine.pipeline import turns
 from engine.state.changes import Changes
 from engine.state.walk import Heard
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SLICE_S = 0.004
+_BEHIND = 2_000
+"""Facts, a third of a second's at the highest even rate that is thought of; a commit's worth of a burst."""
 _MOST_IN_MEMORY = 60_000
 """Facts, some 20 MB of them; reading one back takes a tenth of the time that its fill takes altogether."""
 _KEPT_FACTS: frozenset[type] = frozenset(
@@ -82,6 +85,7 @@ class BookKeeper:
         self._stopping = self._over = False
         self._thread = threading.Thread(target=self._guarded_run, name="fillbook-books", daemon=True)
         self.failure: BaseException | None = None
+        self._was_behind = False
         self.version = 0
         self.on_requests: Callable[[set[str]], None] = lambda _requests: None
         self.after_slice: Callable[[], None] = lambda: None
@@ -234,11 +238,18 @@ class BookKeeper:
             self.after_slice()
         with self._applied:
             self._applied.notify_all()
+        self._suit_turns()
         if changes.requests:
             self.on_requests(changes.requests)
         if changes.findings:
             self.on_findings(changes.findings)
         return position
+
+    def _suit_turns(self) -> None:
+        behind = self.backlog > _BEHIND
+        if behind is not self._was_behind:
+            self._was_behind = behind
+            turns.suit(behind=behind)
 
     def _keep(self, seq: int, *facts: AnyFact) -> None:
         for fact in facts:

@@ -201,8 +201,8 @@ class JournalFile:
         Raises:
             sqlite3.Error: Nothing was written.
         """
-        with self._transaction() as db:
-            db.execute("INSERT INTO groups VALUES (?, ?, ?, ?)", row)
+        with self._lock:
+            self._db.execute("INSERT INTO groups VALUES (?, ?, ?, ?)", row)  # a statement alone is a transaction
 
     def groups(self, after: int, limit: int) -> list[GroupRow]:
         """Rows that hold facts above ``after``, in order.

@@ -153,12 +153,17 @@ def bare_append(folder: Path, rows: int, repeat: int) -> float:
     return statistics.median(taken)
 
 
-def fdatasync_probe(folder: Path, repeat: int = 60) -> float:
-    """Milliseconds of a 4 KiB write and fdatasync; median."""
+def fdatasync_probe(folder: Path, repeat: int = 60, every_s: float = 0.0) -> float:
+    """Milliseconds of a 4 KiB write and fdatasync; median.
+
+    Args:
+        every_s: Rest before each; a disk that just rested takes up to twice as long as one that is kept busy.
+    """
     taken = []
-    descriptor = os.open(folder / "probe", os.O_CREAT | os.O_WRONLY, 0o600)
+    descriptor = os.open(folder / "probe", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     try:
         for turn in range(repeat):
+            time.sleep(every_s)
             started = time.perf_counter()
             os.pwrite(descriptor, b"x" * 4096, turn * 4096)
             os.fdatasync(descriptor)

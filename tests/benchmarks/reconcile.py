@@ -144,7 +144,7 @@ def reconcile(count: int, accounts: int, rounds: int) -> list[Figure]:
             ledger, broker = _built(size, accounts)
             gc.collect()
             gc.freeze()  # as the server does when the books are recovered
-            turns.shorten()  # as every book room does: its threads and the loop take turns of a millisecond
+            turns.shorten()  # as every book room does, whose threads and the loop take turns
             seen = asyncio.run(_measured(ledger, broker))
             turns.put_back()
             gc.unfreeze()
