@@ -121,7 +121,7 @@ def _count(engine: Any, table: str) -> float:
 
 
 class HealthHandler(RequestHandler):
-    """GET /health."""
+    """GET and HEAD /health."""
 
     def get(self) -> None:
         """Answer 200 or 503 with a short report."""
@@ -130,6 +130,8 @@ class HealthHandler(RequestHandler):
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps(report, default=str))
+
+    head = get  # what watches a service often asks for the status alone; tornado leaves the body out
 
 
 class MetricsHandler(RequestHandler):

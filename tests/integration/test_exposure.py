@@ -152,6 +152,8 @@ def test_health_and_metrics_answer_and_name_no_account_strategy_or_secret(plain)
     status, text, headers = plain.get("/health")
     assert (status, headers["Content-Type"]) == (200, "application/json")
     assert json.loads(text)["ok"] is True
+    status, nothing, headers = plain.get("/health", "HEAD")
+    assert (status, nothing, headers["Content-Type"]) == (200, "", "application/json")
     status, metrics, headers = plain.get("/metrics")
     assert status == 200
     assert headers["Content-Type"].startswith("text/plain")
