@@ -3,6 +3,10 @@
 First what is settled is put away (``state.away``), a block at a time, so that what is left is small whatever the history is.
 The rest is taken under the ledger's lock and becomes valid only when ArcticDB holds everything up to its sequence; then the
 journal in front of the checkpoint *before* it may go: should this one turn out to be unreadable, that one still leads on.
+
+Both are work that a burst can do without: all threads share one interpreter, and putting a fill away costs a fifth of all
+that is done with it. So while books or store are behind, more may stay in memory and the journal may grow longer. What a
+burst has left over is put away as soon as everything is stored.
 """
 
 from __future__ import annotations
@@ -14,23 +18,52 @@ from typing import TYPE_CHECKING
 from engine.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from engine.pipeline.keeper import BookKeeper
     from engine.pipeline.writer import StoreWriter
     from engine.ports import Clock
+    from engine.state.ledger import Ledger
     from engine.storage.history import History
     from engine.storage.journal import SqliteJournal
 
 log = logging.getLogger(__name__)
 
 _MOST_IN_MEMORY = 16_000
-"""Executions and orders beyond which the books' own thread puts some away between two slices, checkpoint or not."""
+"""Executions and orders beyond which some are put away, checkpoint or not, when everything is booked and stored."""
+_MOST_IN_A_BURST = 24_000
+"""The same while books or store are behind: then the books' own thread does it between two slices. It is 12,000 fills with
+an order each, some 35 MB. Facts that wait for the books in memory take a third of that each, and leave so much less."""
+_FACTS_AS_ONE = 3
+_LONGER_IN_A_BURST = 1.5
+"""How many times as many facts may lie behind the last checkpoint meanwhile; a start reads them back in a second."""
 _MORE = 1.25
 """By how much memory grows over what could not be put away before that is tried again: a try looks at all of it."""
 _SLICE_S = 0.002
 _PAUSE_S = 0.0005
 _REST_S = 30.0
+
+
+class _Going:
+    """One walk over everything in memory that puts away what may go, with pauses in which the books go on.
+
+    Attributes:
+        left: How many of the executions and orders that were there at the beginning have not gone.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Begin."""
+        self._steps = ledger.put_away()
+        self.left = ledger.in_memory
+
+    def on(self) -> bool:
+        """Put away for a moment, under the ledger's lock; False at the end."""
+        end = time.perf_counter() + _SLICE_S
+        for gone in self._steps:
+            self.left -= gone
+            if time.perf_counter() > end:
+                return True
+        return False
 
 
 class Checkpointer:
@@ -63,7 +96,7 @@ class Checkpointer:
         self._pending: tuple[int, bytes] | None = None
         self.last_seq = keeper.seq
         self._last_at = clock.monotonic()
-        self._steps: Iterator[int] | None = None
+        self._going: _Going | None = None
         self._most = float(_MOST_IN_MEMORY)
         self._not_before = 0.0
         self.trouble = ""
@@ -72,32 +105,33 @@ class Checkpointer:
     def keep_up(self) -> None:
         """Put away for a moment when there is too much in memory; called in the books' thread, under its lock."""
         ledger = self._keeper.ledger
-        if self._steps is None:
-            if ledger.in_memory <= self._most or self._clock.monotonic() < self._not_before:
-                return
-            self._steps = ledger.put_away()
+        most = max(self._most, _MOST_IN_A_BURST - self._keeper.waiting // _FACTS_AS_ONE)
+        if ledger.in_memory <= most or self._clock.monotonic() < self._not_before:
+            return
+        if self._going is None:
+            self._going = _Going(ledger)
         try:
-            if not self._step(self._steps):
-                self._steps = None
-                self._most = max(_MOST_IN_MEMORY, _MORE * ledger.in_memory)
+            if not self._going.on():
+                self._learn(self._going)
+                self._going = None
         except StorageError as error:
-            self._steps = None
+            self._going = None
             self._wait(error)
+
+    def _learn(self, over: _Going) -> None:
+        """Know how much could not be put away: nothing is tried again before there is a good deal more of it."""
+        self._most = max(_MOST_IN_MEMORY, _MORE * over.left)
+
+    @property
+    def _behind(self) -> bool:
+        """True while facts wait to be booked or stored."""
+        return self._keeper.backlog > 0 or self._writer.stored_seq < self._keeper.seq
 
     def _wait(self, error: StorageError) -> None:
         """Leave the disk alone for a while; nothing is lost by it, the journal keeps everything meanwhile."""
         log.error("no checkpoint, and nothing leaves memory, for a while: %s", error)
         self.trouble = f"no checkpoint, the journal grows: {error}"
         self._not_before = self._clock.monotonic() + _REST_S
-
-    @staticmethod
-    def _step(steps: Iterator[int]) -> bool:
-        """Put away for a moment; False at the end."""
-        end = time.perf_counter() + _SLICE_S
-        while next(steps, None) is not None:
-            if time.perf_counter() > end:
-                return True
-        return False
 
     def __call__(self) -> None:
         """Take a checkpoint when one is due, and make a taken one valid when the store has caught up.
@@ -107,8 +141,11 @@ class Checkpointer:
         if self._clock.monotonic() < self._not_before:
             return
         try:
-            if self._pending is None and self._due():
-                self.take()
+            if self._pending is None:
+                if self._due():
+                    self.take()
+                elif self._left_over() and self.put_away(in_the_way=lambda: self._behind):
+                    self._freeze()
             if self._pending is not None and self._writer.stored_seq >= self._pending[0]:
                 self.commit()
         except StorageError as error:
@@ -116,24 +153,43 @@ class Checkpointer:
 
     def _due(self) -> bool:
         new = self._keeper.seq - self.last_seq
-        return new >= self._every_facts or (new > 0 and self._clock.monotonic() - self._last_at >= self._every_s)
+        most = self._every_facts * (_LONGER_IN_A_BURST if self._behind else 1)
+        return new >= most or (new > 0 and self._clock.monotonic() - self._last_at >= self._every_s)
+
+    def _left_over(self) -> bool:
+        """True when a burst is over and has left more in memory than should stay there."""
+        return not self._behind and self._keeper.ledger.in_memory > self._most
 
     def take(self) -> None:
         """Put away what is settled, and freeze the rest of the ledger's memory now."""
         self.put_away()
+        self._freeze()
+
+    def _freeze(self) -> None:
         with self._keeper.lock:
             taken = (self._keeper.ledger.seq, self._keeper.ledger.dump())
             self._history.turn()
         self._history.flush()
         self._pending = taken  # not before what it counts on is durable
 
-    def put_away(self) -> None:
-        """Let what is settled leave memory, in slices between which the books go on."""
-        steps, more = self._keeper.ledger.put_away(), True
+    def put_away(self, *, in_the_way: Callable[[], bool] = lambda: False) -> bool:
+        """Let what is settled leave memory, in slices between which the books go on.
+
+        Args:
+            in_the_way: True when the rest is to be left for later.
+
+        Returns:
+            False when something was left.
+        """
+        going, more = _Going(self._keeper.ledger), True
         while more:
+            if in_the_way():
+                return False
             with self._keeper.lock:
-                more = self._step(steps)
+                more = going.on()
             time.sleep(_PAUSE_S)
+        self._learn(going)
+        return True
 
     def commit(self) -> None:
         """Write the taken checkpoint and let the journal in front of it go."""

@@ -98,7 +98,7 @@ class BookKeeper:
     def offer(self, group: Sequence[tuple[int, AnyFact]]) -> None:
         """Take a group that has just become durable; called in the journal's thread, never blocks."""
         self._durable_seq = group[-1][0]
-        if self._offered - self._taken < _MOST_IN_MEMORY:
+        if self.waiting < _MOST_IN_MEMORY:
             self._offered += len(group)
             self._groups.append(group)
         self._wake.set()
@@ -138,6 +138,11 @@ class BookKeeper:
     def backlog(self) -> int:
         """Facts that are durable but not in the books yet."""
         return max(0, self._durable_seq - self._in_books)
+
+    @property
+    def waiting(self) -> int:
+        """Those of them that are in memory; the others are on disk alone."""
+        return self._offered - self._taken
 
     @property
     def paused(self) -> bool:

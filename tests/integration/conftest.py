@@ -40,10 +40,10 @@ def small(monkeypatch):
     """Checkpoints put everything away that is settled."""
     real = Checkpointer.put_away
 
-    def all_of_it(self):
+    def all_of_it(self, **how):
         with self._keeper.lock:
             for _ in self._keeper.ledger.put_away(EVERYTHING):
                 pass
-        real(self)
+        return real(self, **how)
 
     monkeypatch.setattr(Checkpointer, "put_away", all_of_it)
