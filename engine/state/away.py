@@ -17,7 +17,7 @@ their book, the book UNASSIGNED, busted executions, groups.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -50,6 +50,9 @@ _READ: Final[dict[type, int]] = {Lines: 12_000, Closed: 2_000}
 """How many lines and orders, in blocks of a kind, are kept as read until the next checkpoint, for repeats and questions in
 the order of the history: lines of many books take turns, orders come one after the other. A line takes two kilobytes."""
 
+_STRANGERS: Final = 5_000
+"""Executions and orders that are remembered as unknown to the archive: a few milliseconds of a burst, half a megabyte."""
+
 
 class Away:
     """Brings back, and answers questions about, what was put away."""
@@ -71,7 +74,13 @@ class Away:
         self._read: dict[type, OrderedDict[int, Lines | Closed]] = {kind: OrderedDict() for kind in _READ}
         self._size: dict[type, int] = dict.fromkeys(_READ, 0)
         self._roots: dict[int, dict[str, list[Execution]]] = {}
+        self._strangers: set[object] = set()
         booking.shelf.recall = self.recall
+
+    def put(self, kind: str, blob: bytes, keys: Sequence[int]) -> int:
+        """Give a block to the archive; see ``ports.Archive.put``."""
+        self._strangers.clear()
+        return self.archive.put(kind, blob, keys)
 
     # ------------------------------------------------------------------------------------------------- before a fact
 
@@ -88,7 +97,11 @@ class Away:
         if isinstance(fact, Commission):
             return self._fee(fact)
         if isinstance(fact, OrderUpdate):
+            about = fact.perm_id, fact.client_id, fact.order_id
+            if about in self._strangers:
+                return False
             if not self.archive.may_have_any(order_keys(fact)):
+                self._note(about)
                 return False
             if self._final_word_again(fact):
                 return True
@@ -101,10 +114,14 @@ class Away:
 
     def _fill(self, fill: Fill) -> bool:
         root, revision = split_exec_id(fill.exec_id)
-        here = self._booking.index.all_of(root)
-        if not here and not self.archive.may_have_any((execution_key(root), *order_keys(fill))):
-            return False  # nearly always
-        if self.archive.find(execution_key(root)):
+        key, about = execution_key(root), (fill.perm_id, fill.client_id, fill.order_id)
+        if root not in self._booking.index.roots:
+            asked = (key,) if about in self._strangers else (key, *order_keys(fill))
+            if not self.archive.may_have_any(asked):  # nearly always
+                self._note(root)
+                self._note(about)
+                return False
+        if self.archive.find(key):
             known = self.look(fill.account, root)
             if known is not None and says_nothing_new(known, fill, revision):
                 return True
@@ -116,7 +133,7 @@ class Away:
 
     def _fee(self, report: Commission) -> bool:
         root, revision = split_exec_id(report.exec_id)
-        if not self.archive.may_have_any((execution_key(root),)):
+        if root in self._strangers or not self.archive.may_have_any((execution_key(root),)):
             return False
         known = self._all(root)
         if len(known) == 1 and not self._booking.index.all_of(root) and revision == known[0].fee_revision:
@@ -125,6 +142,15 @@ class Away:
                 return True
         self._execution(root, with_order=False)
         return False
+
+    def _note(self, stranger: object) -> None:
+        """Remember that nothing of an execution or an order is away, until something is put there.
+
+        A fill is followed by its fee and by what its order has come to: they are about the same, and need not ask again.
+        """
+        if len(self._strangers) >= _STRANGERS:
+            self._strangers.clear()
+        self._strangers.add(stranger)
 
     def _final_word_again(self, update: OrderUpdate) -> bool:
         """IB tells every completed order of the day with a replay: nearly all are away, and ended as it says."""
@@ -221,6 +247,7 @@ class Away:
 
     def forget_read(self) -> None:
         """Give back the memory of blocks that were only read."""
+        self._strangers.clear()
         self._roots.clear()
         for kind, read in self._read.items():
             read.clear()

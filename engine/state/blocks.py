@@ -8,7 +8,6 @@ thing: the root of an execution id, a permId, a client's order id.
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -76,9 +75,8 @@ def decode_block(blob: bytes) -> Lines | Closed:
     return block
 
 
-@lru_cache(maxsize=256)
 def execution_key(root: str) -> int:
-    """Key of an execution, by its root; a fee asks again right after its execution."""
+    """Key of an execution, by its root."""
     return int.from_bytes(blake2b(root.encode(), digest_size=8).digest(), "little") & _LOW
 
 

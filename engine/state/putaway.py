@@ -44,7 +44,6 @@ class PutAway:
     def __init__(self, away: Away, booking: Booking, orders: Orders, attribution: Attribution) -> None:
         """Wire the parts."""
         self._away = away
-        self._archive = away.archive
         self._booking = booking
         self._orders = orders
         self._attribution = attribution
@@ -86,7 +85,7 @@ class PutAway:
             if execution.base == UNASSIGNED:
                 keys += order_keys(execution.fill)  # who claims its order later, claims it
         block = Lines(key=book.key, base=book.base, edge=book.edge, below=book.block, lines=lines)
-        number = self._archive.put("lines", encode_block(block), keys)  # when it is refused, nothing has changed
+        number = self._away.put("lines", encode_block(block), keys)  # when it is refused, nothing has changed
         book.block = number
         book.put_away(count)
         book.account_gone(lines, 1)
@@ -121,7 +120,7 @@ class PutAway:
                 claims = self._attribution.claims_on(seen.client_id, seen.order_id)
                 if claims:
                     closed.claims.append((seen.client_id, seen.order_id, claims))
-        self._archive.put("orders", encode_block(closed), keys)  # when it is refused, nothing has changed
+        self._away.put("orders", encode_block(closed), keys)  # when it is refused, nothing has changed
         for order in over:
             self._orders.put_away(order)
         self._attribution.put_away(closed.perms, closed.claims)

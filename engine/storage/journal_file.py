@@ -172,7 +172,7 @@ class JournalFile:
             for row in rows:
                 fresh.append(row)
                 after = row.first + row.size - 1
-        for seq, blob, _crc, made_at in reversed(self.checkpoints()):
+        for seq, blob, _crc, made_at in reversed(list(self.checkpoints())):
             fresh.put_checkpoint(seq, blob, made_at)
         fresh.lift_head(self.head())
         fresh.close()
@@ -253,10 +253,15 @@ class JournalFile:
                 (_KEPT_CHECKPOINTS,),
             )
 
-    def checkpoints(self) -> list[tuple[int, bytes, int, float]]:
-        """(seq, blob, crc, made_at), newest first."""
+    def checkpoints(self) -> Iterator[tuple[int, bytes, int, float]]:
+        """(seq, blob, crc, made_at), newest first; each is read when it is asked for, as mostly only the first is."""
         with self._lock:
-            return self._db.execute("SELECT seq, blob, crc, made_at FROM checkpoints ORDER BY rowid DESC").fetchall()
+            kept = self._db.execute("SELECT rowid FROM checkpoints ORDER BY rowid DESC").fetchall()
+        for row in kept:
+            with self._lock:
+                yield self._db.execute(
+                    "SELECT seq, blob, crc, made_at FROM checkpoints WHERE rowid = ?", row
+                ).fetchone()
 
     # ------------------------------------------------------------------------------------------------- file
 

@@ -1,36 +1,45 @@
-"""Which block holds a key: millions of 63-bit numbers, answered from a bit and a half each in memory.
+"""Which block holds a key: millions of 63-bit numbers, answered from one and a half to three bytes each in memory.
 
-Nearly every question is about something new, so a filter of bits answers first: no bit, no block. The keys themselves are on
-disk, in sorted runs cut into chunks; each checkpoint adds a run, and runs of like size are merged, so there are few. What
-came since the last checkpoint is in a dictionary.
+Nearly every question is about something new, so a filter of bits answers first (see ``storage.sieve``). The keys themselves
+are on disk, in sorted runs cut into chunks; each checkpoint adds a run, and runs of like size are merged, so there are few.
+What came since the last checkpoint is in a dictionary.
+
+The filter is stored by a clean stop and counts only while the runs are those it was made of; else it is made anew from the
+keys. A start does not read it: who asks about a key whose piece was not read yet is sent to the disk, and the piece comes
+into memory with the answer.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 
+from engine.storage.sieve import FORM, KeyArray, Sieve
+
+log = logging.getLogger(__name__)
+
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS chunks (place INTEGER, first INTEGER, size INTEGER, keys BLOB, numbers BLOB);
-CREATE INDEX IF NOT EXISTS firsts ON chunks (place, first);
 CREATE TABLE IF NOT EXISTS filter (sizes TEXT, bits INTEGER, blob BLOB);
 """
+"""``filter`` has a row for each piece: what it is valid for, its number, and itself."""
 
-Run = tuple["np.ndarray[Any, np.dtype[np.int64]]", "np.ndarray[Any, np.dtype[np.uint32]]"]
+_INDEX: Final = """
+CREATE INDEX IF NOT EXISTS runs ON chunks (place, first, size);
+DROP INDEX IF EXISTS firsts;
+"""
+"""With the size, so that a start adds up the runs without walking over the keys; in place of one that had none."""
+
+Run = tuple[KeyArray, "np.ndarray[Any, np.dtype[np.uint32]]"]
 """Sorted keys, and the number of the block of each."""
 
 _CHUNK: Final = 512
-_MIX: Final = 0x9E3779B97F4A7C15
-_WORD: Final = (1 << 64) - 1
-_BITS_PER_KEY: Final = 12
-_PROBES: Final = 4
-"""Bits of the filter that a key has: a stranger is taken for known once in 150 to 2,000 times, and read on disk for then."""
-_SMALLEST: Final = 16
-_PIECE: Final = 4096
 
 
 class Keys:
@@ -46,24 +55,33 @@ class Keys:
         self._recent: dict[int, tuple[int, ...]] = {}
         self._fresh = array("q")  # the keys in it, and beside them their blocks, as a run wants them
         self._numbers = array("I")
-        self._run: tuple[list[int], np.ndarray[Any, np.dtype[np.int64]]] | None = None
-        self._filter = _SMALLEST, bytearray(1 << (_SMALLEST - 3))  # replaced as one: others look without a lock
+        self._run: tuple[list[int], KeyArray] | None = None
+        with suppress(sqlite3.OperationalError):  # a disk that is full: an older file does without, and slower
+            db.executescript(_INDEX)
         self.sizes = [int(n) for (n,) in db.execute("SELECT sum(size) FROM chunks GROUP BY place ORDER BY place")]
-        kept = db.execute("SELECT bits, blob FROM filter WHERE sizes = ?", (self._valid_for(),)).fetchone()
-        if kept is not None:
-            self._filter = int(kept[0]), bytearray(kept[1])
-        else:
-            self._remember(self._all())
+        first = db.execute("SELECT sizes FROM filter WHERE rowid = 1").fetchone()
+        self._kept = first == (self._valid_for(),)
+        self._sieve = Sieve(sum(self.sizes), stored=True)  # replaced as one: others look without a lock
+        if not self._kept:
+            self._make_anew()
 
     def keep(self) -> None:
         """Store the filter as well, so that the next start need not make it; it counts only while the runs are these."""
-        bits, table = self._filter
+        if self._kept:
+            return
+        sieve, valid_for = self._sieve, self._valid_for()
+        assert not sieve.unread, "what is not stored is in memory"
+        self._db.execute("BEGIN IMMEDIATE")
         self._db.execute("DELETE FROM filter")
-        self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", (self._valid_for(), bits, bytes(table)))
+        for piece in range(sieve.pieces):
+            row = (piece + 1, valid_for, piece, sieve.stored(piece, valid_for))
+            self._db.execute("INSERT INTO filter (rowid, sizes, bits, blob) VALUES (?, ?, ?, ?)", row)
+        self._db.execute("COMMIT")
+        self._kept = True
 
     def _valid_for(self) -> str:
         """What a stored filter must be of: these runs, and this way to set its bits."""
-        return f"{self.sizes!r} {_PROBES}"
+        return f"{self.sizes!r} {FORM}"
 
     def add(self, keys: Sequence[int], number: int) -> None:
         """Note that a block holds some keys."""
@@ -81,31 +99,39 @@ class Keys:
         Every fact is asked about before it is booked, and nearly always the first bit of a key answers.
         """
         recent = self._recent
-        if recent and not recent.keys().isdisjoint(keys):
-            return True
-        return bool(self.sizes) and any(map(self._has_bits, keys))
-
-    def _has_bits(self, key: int) -> bool:
-        bits, table = self._filter
-        mixed = (key * _MIX) & _WORD
-        place = mixed >> (64 - bits)
-        if not table[place >> 3] >> (place & 7) & 1:
-            return False
-        mask = (1 << bits) - 1
-        step = mixed >> 8 & mask | 1
-        for _ in range(1, _PROBES):
-            place = (place + step) & mask
-            if not table[place >> 3] >> (place & 7) & 1:
-                return False
-        return True
+        return (bool(recent) and not recent.keys().isdisjoint(keys)) or self._sieve.any_of(keys)
 
     def find(self, key: int) -> list[int]:
         """Blocks of a key, oldest first."""
         found: list[int] = []
-        if self.sizes and self._has_bits(key):
+        if self._may_have(key):
             for place in range(len(self.sizes)):
                 found += self._in_run(place, key)
         return [*found, *self._recent.get(key, ())]
+
+    def _may_have(self, key: int) -> bool:
+        """As the filter says, once the piece that decides was read."""
+        sieve = self._sieve
+        if sieve.unread and sieve.any_of((key,)):
+            self._read(sieve.unread & {sieve.piece_of(key)})
+        return self._sieve.any_of((key,))
+
+    def _read(self, pieces: Iterable[int]) -> None:
+        """Read pieces of the filter; what is not as it was stored is not believed, nor is the rest of it."""
+        valid_for = self._valid_for()
+        for piece in sorted(pieces):
+            row = self._db.execute("SELECT sizes, blob FROM filter WHERE rowid = ?", (piece + 1,)).fetchone()
+            there = row is not None and row[0] == valid_for and isinstance(row[1], bytes)
+            if not (there and self._sieve.read(piece, row[1], valid_for)):
+                log.warning("piece %d of the filter of the books' past is damaged; the filter is made anew", piece)
+                self._make_anew()
+                return
+
+    def _make_anew(self) -> None:
+        """Make a filter of the keys; meanwhile the former one, or none, answers."""
+        made = Sieve(sum(self.sizes))
+        made.add(self._all())
+        self._sieve, self._kept = made, False
 
     def _in_run(self, place: int, key: int) -> Iterator[int]:
         """Blocks of a key in one run: mostly in one chunk, the last that begins at or below it."""
@@ -126,6 +152,7 @@ class Keys:
         self._run = None
         if not self._recent:
             return
+        self._read(self._sieve.unread)  # all of it is about to change
         fresh, numbers = np.array(self._fresh, dtype=np.int64), np.array(self._numbers, dtype=np.uint32)
         parts: list[Run] = [(fresh, numbers)]
         size, sizes = len(fresh), list(self.sizes)
@@ -141,7 +168,11 @@ class Keys:
         if self._run is None:
             return
         self.sizes, fresh = self._run
-        self._remember([fresh])
+        if self._sieve.has_room(sum(self.sizes)):
+            self._sieve.add([fresh])
+            self._kept = False
+        else:
+            self._make_anew()
         self._recent, self._run = {}, None  # last: until here they answer those who look without a lock
         self._fresh, self._numbers = array("q"), array("I")
 
@@ -161,35 +192,6 @@ class Keys:
         ):
             yield np.frombuffer(keys, dtype=np.int64), np.frombuffer(numbers, dtype=np.uint32)
 
-    def _all(self) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
+    def _all(self) -> Iterator[KeyArray]:
         for (keys,) in self._db.execute("SELECT keys FROM chunks"):
             yield np.frombuffer(keys, dtype=np.int64)
-
-    def _remember(self, parts: Iterable[np.ndarray[Any, np.dtype[np.int64]]]) -> None:
-        """Set the filter's bits of keys that are stored now; a filter that is too full is made anew, larger."""
-        held = sum(self.sizes)
-        bits, kept = self._filter
-        if held * _BITS_PER_KEY > 1 << bits:
-            while held * _BITS_PER_KEY > 1 << bits:
-                bits += 1
-            kept = bytearray(1 << (bits - 3))
-            parts = self._all()
-        table = np.frombuffer(kept, dtype=np.uint8)
-        for part in _small(parts):
-            mixed = part.astype(np.uint64) * np.uint64(_MIX)
-            mask = np.uint64((1 << bits) - 1)
-            place, step = mixed >> np.uint64(64 - bits), (mixed >> np.uint64(8)) & mask | np.uint64(1)
-            for _ in range(_PROBES):
-                one = np.left_shift(np.uint8(1), (place & np.uint64(7)).astype(np.uint8))
-                np.bitwise_or.at(table, (place >> np.uint64(3)).astype(np.int64), one)
-                place = (place + step) & mask
-        self._filter = bits, kept
-
-
-def _small(
-    parts: Iterable[np.ndarray[Any, np.dtype[np.int64]]],
-) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
-    """The same in pieces: what is done to one at once holds the interpreter, and the server's loop with it."""
-    for part in parts:
-        for first in range(0, len(part), _PIECE):
-            yield part[first : first + _PIECE]

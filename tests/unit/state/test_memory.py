@@ -95,3 +95,44 @@ def test_an_order_is_found_by_every_key_it_had(away):
     assert day.ledger.timeline("ODU1:11:3") == now
     again = Ledger.load(day.ledger.dump(), archive=day.archive)
     assert again.timeline("O:11:3") == again.timeline("PDU1:9003") == now
+
+
+class Asked(MemoryArchive):
+    """Notes what it is asked about."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def may_have_any(self, keys):
+        self.asked.append(tuple(keys))
+        return super().may_have_any(keys)
+
+
+def test_the_archive_is_asked_once_about_an_execution_and_its_order_until_something_is_put_there():
+    day = Day()
+    day.archive = Asked()
+    day.ledger = Ledger(archive=day.archive)
+    day.trade(1)
+    day.go_home()
+    who = {"strategy": "S1", "order_id": 50, "client_id": 3, "instrument": AAPL, "perm_id": 700}
+    final = {**who, "quantity": 20, "filled": 20, "remaining": 0}
+    day.archive.asked.clear()
+    day.fill("0001.aa.01.01", 10, 5, **who)
+    day.fee("0001.aa.01.01", 1)
+    day.order("Submitted", **{**final, "filled": 10, "remaining": 10})
+    assert [len(keys) for keys in day.archive.asked] == [3]
+    day.fill("0001.bb.01.01", 10, 5, **who)
+    day.fee("0001.bb.01.01", 1)
+    day.order("Filled", **final)
+    assert [len(keys) for keys in day.archive.asked] == [3, 1]
+    before = day.ledger.fills()
+    day.keep = Keep(executions=0, lines=0, smallest=1, orders=0)
+    day.go_home()
+    day.archive.asked.clear()
+    day.fee("0001.aa.01.01", 1)
+    day.order("Filled", **final)
+    day.fill("0001.aa.01.01", 10, 5, **who)
+    assert [len(keys) for keys in day.archive.asked] == [1, 2, 3]
+    assert day.ledger.fills() == before
+    assert len(day.ledger.timeline("PDU1:700")) == len([row for row in day.orders if row.order_key == "PDU1:700"])
