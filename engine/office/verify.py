@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import PERCENT_OF_PAR
 from engine.office.signed import Evidence, Signed, signed_differences
-from engine.state.fold import decimal, last_words, recount
+from engine.state.fold import decimal, recount
 from engine.storage.lines import COLUMNS as FILL_COLUMNS
 from engine.storage.lines import FillLines
 from engine.tables.records import rows_frame
@@ -110,7 +110,7 @@ def differences(
         evidence.look(frame)
         if up_to is not None and (frame["seq"] > up_to).any():
             frame = frame[frame["seq"] <= up_to]
-        told = _last_words(frame, strategy)
+        told = FillLines(frame, strategy)
         recomputed |= recount(told.lines)
         if running is None:
             behind |= _behind(frame, strategy, tables, recomputed)
@@ -163,12 +163,6 @@ class _Tables:
             time.sleep((_LAG - age).total_seconds())
 
 
-def _last_words(frame: pd.DataFrame, strategy: str) -> FillLines:
-    """The last word on each execution, which alone is looked at closely: of one revision, the row stored last."""
-    rows = last_words(frame["account"].tolist(), frame["fill_id"].tolist(), range(len(frame)))
-    return FillLines(frame.take(rows) if len(rows) < len(frame) else frame, strategy)
-
-
 def _behind(
     frame: pd.DataFrame, strategy: str, tables: _Tables, recomputed: Mapping[Key, PositionRecord]
 ) -> dict[Key, PositionRecord | None]:
@@ -193,7 +187,7 @@ def _behind(
     known = frame.index <= tables.at - _MAY_BE_BEHIND
     known |= [seq <= shown.get(key, -1) for key, seq in zip(_keys(frame, strategy), frame["seq"], strict=True)]
     mine = [key in late for key in _keys(frame, strategy)]
-    found = recount(_last_words(frame[known & mine], strategy).lines)
+    found = recount(FillLines(frame[known & mine], strategy).lines)
     return {key: found.get(key) for key in late}
 
 

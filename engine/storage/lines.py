@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from engine.core.exact import multiply
-from engine.state.fold import Lines, Numbers, places_of, whole
+from engine.state.fold import Lines, Numbers, last_words, places_of, whole
 
 COLUMNS: Final = (
     "fill_id",
@@ -45,18 +45,21 @@ COLUMNS: Final = (
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
-_NAT: Final = int(np.iinfo(np.int64).min)
 _SURE: Final = 1e15
 """Below it a whole number has at most fifteen digits."""
 _MOST_PLACES: Final = 8
 """Places after the point that are tried for a whole column."""
+_KNOWN: Final = ("qty", "price", "multiplier", "realized_pnl", "reported_qty", "quoted_price", "order_time")
+"""What no execution is without."""
 _TOLD_TWICE: Final = ("qty", "reported_qty", "price", "quoted_price", "magnifiers")
 Exact = dict[str, dict[int, Any]]
 Amounts = dict[str, Decimal | None]
 
 
 class FillLines:
-    """Rows of ``fills/<STRATEGY>``, the last word on each execution alone, as columns of exact numbers.
+    """Rows of ``fills/<STRATEGY>`` as columns of exact numbers.
+
+    Of one revision the row that was stored last counts, and of an execution the highest revision: those alone are in.
 
     Attributes:
         lines: For the recount.
@@ -67,15 +70,18 @@ class FillLines:
         """Take the rows.
 
         Args:
-            frame: :data:`COLUMNS` at least.
+            frame: :data:`COLUMNS` at least, in stored order.
 
         Raises:
-            AssertionError: A row lacks a number or time that no execution is without.
+            AssertionError: A row, be it one that does not count any more, lacks a number or time that no execution is
+                without.
         """
+        _refuse_unknown(frame)
+        rows = last_words(frame["account"].tolist(), frame["fill_id"].tolist(), range(len(frame)))
+        if len(rows) < len(frame):
+            frame = frame.take(rows)
         self._frame = frame
         self._exact = _exact(frame)
-        for name in ("reported_qty", "quoted_price"):
-            self._all_known(name)
         self.realized = self._numbers("realized_pnl")
         self.lines = Lines(
             strategy=[strategy] * len(frame),
@@ -93,7 +99,7 @@ class FillLines:
             quantity=self._numbers("qty"),
             unit_price=self._numbers("price"),
             multiplier=self._numbers("multiplier"),
-            commission=self._numbers("commission", unknown=True),
+            commission=self._numbers("commission"),
         )
 
     def doubts(self) -> Iterator[tuple[int, Amounts, Amounts]]:
@@ -121,21 +127,10 @@ class FillLines:
 
     def _number(self, name: str, row: int) -> Decimal:
         text = self._exact.get(name, {}).get(row)
-        value = Decimal(repr(float(self._frame[name].to_numpy()[row])) if text is None else text)
-        assert not value.is_nan(), self._lacks(name, row)
-        return value
+        return Decimal(repr(float(self._frame[name].to_numpy()[row])) if text is None else text)
 
-    def _numbers(self, name: str, *, unknown: bool = False) -> Numbers:
-        values = self._frame[name].to_numpy()
-        found = _numbers(values, self._exact.get(name, {}))
-        if not unknown and None in found.whole:
-            raise AssertionError(self._lacks(name, found.whole.index(None)))
-        return found
-
-    def _all_known(self, name: str) -> None:
-        unknown = np.isnan(self._frame[name].to_numpy())
-        unknown[list(self._exact.get(name, ()))] = False
-        assert not unknown.any(), self._lacks(name, int(unknown.argmax()))
+    def _numbers(self, name: str) -> Numbers:
+        return _numbers(self._frame[name].to_numpy(), self._exact.get(name, {}))
 
     def _moments(self, name: str) -> list[int]:
         """A column of times as microseconds since 1970."""
@@ -144,11 +139,15 @@ class FillLines:
         found: list[int] = naive.to_numpy().astype("datetime64[us]").view(np.int64).tolist()
         for row, text in self._exact.get(name, {}).items():
             found[row] = (datetime.fromisoformat(text) - _EPOCH) // _US
-        assert _NAT not in found, self._lacks(name, found.index(_NAT))
         return found
 
-    def _lacks(self, name: str, row: int) -> str:
-        return f"stored row has no {name}: {self._frame.iloc[row].to_dict()}"
+
+def _refuse_unknown(frame: pd.DataFrame) -> None:
+    for name in _KNOWN:
+        for row in np.flatnonzero(frame[name].isna().to_numpy()).tolist():
+            text = frame["exact"].to_numpy()[row]
+            found = msgspec.json.decode(text).get(name) if text else None
+            assert found is not None, f"stored row has no {name}: {frame.iloc[row].to_dict()}"
 
 
 def _exact(frame: pd.DataFrame) -> Exact:
@@ -162,11 +161,11 @@ def _exact(frame: pd.DataFrame) -> Exact:
     return found
 
 
-def _numbers(floats: np.ndarray[Any, Any], exact: Mapping[int, str | None]) -> Numbers:
-    """A column of floats, and the texts that go before them: row -> text."""
+def _numbers(floats: np.ndarray[Any, Any], exact: Mapping[int, str]) -> Numbers:
+    """A column of floats, NaN for unknown, and the texts that go before them: row -> text."""
     unknown = np.isnan(floats)
-    unknown[list(exact)] = [text is None for text in exact.values()]
-    sure = np.where(np.isnan(floats), 0.0, floats)
+    sure = np.where(unknown, 0.0, floats)
+    unknown[list(exact)] = False
     sure[list(exact)] = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for places in range(_MOST_PLACES + 1):
@@ -175,7 +174,7 @@ def _numbers(floats: np.ndarray[Any, Any], exact: Mapping[int, str | None]) -> N
             if fits.all():
                 break
     scaled[~fits] = 0.0
-    odd = {row: Decimal(text) for row, text in exact.items() if text is not None}
+    odd = {row: Decimal(text) for row, text in exact.items()}
     odd |= {row: Decimal(repr(float(floats[row]))) for row in np.flatnonzero(~fits).tolist()}
     most = max(places, max(map(places_of, odd.values()), default=0))
     found: list[Any] = scaled.astype(np.int64).tolist()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from engine.pipeline.keeper import _KEPT_FACTS
 from engine.pipeline.recovery import facts_from_store
+from engine.state.fold import recount
 from engine.state.ledger import Ledger
+from engine.storage.lines import FillLines
 from engine.storage.rows import fact_columns, fill_columns, order_columns
+from engine.storage.schema import FILLS, build_frame
 from tests.fakes import MemoryStore
 
 
@@ -36,3 +39,12 @@ def rebuilt(facts, fills, orders, **kwargs):
     ledger = Ledger(**kwargs)
     ledger.restore(*facts_from_store(store_of(facts, fills, orders)))
     return ledger
+
+
+def recounted_from_rows(records):
+    """The books as verify recounts them, from what is stored of records."""
+    found = {}
+    for strategy in {record.strategy for record in records}:
+        frame = build_frame(FILLS, *fill_columns([record for record in records if record.strategy == strategy]))
+        found |= recount(FillLines(frame, strategy).lines)
+    return found

@@ -30,7 +30,7 @@ from engine.state.books import same_figures
 from engine.state.fold import fold
 from engine.state.ledger import Ledger
 from engine.state.putaway import Keep
-from tests.property.lost_journal import rebuilt
+from tests.property.lost_journal import rebuilt, recounted_from_rows
 from tests.property.naive import order_states, owners, recount
 from tests.unit.state.memory_archive import MemoryArchive
 
@@ -341,6 +341,7 @@ class Books(RuleBasedStateMachine):
 
     def teardown(self):
         stored = fold(self.records)
+        assert recounted_from_rows(self.records) == stored
         books = {(p.strategy, p.account, p.instrument_key): p for p in self.ledger.positions()}
         assert stored.keys() == books.keys()
         for key, recounted in stored.items():

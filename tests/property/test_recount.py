@@ -115,3 +115,8 @@ def test_a_long_book_that_is_never_flat_is_the_one_that_fractions_make(sign, pla
     _, _, divisor, _ = counting._traded(range(1500), counting._lines(found))
     assert divisor.bit_length() > 2 * counting._STRETCH_BITS, "nothing ever went into the long numbers"
     assert_plain(found)
+
+
+def test_a_pair_of_which_nothing_counts_moved_nothing_of_its_first_currency():
+    (found,) = fold([record(1, Decimal(5), Decimal(1), PAIR, state="busted")]).values()
+    assert found.cash == {"CHF": 0}

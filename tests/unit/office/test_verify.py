@@ -10,14 +10,16 @@ import msgspec
 import pandas as pd
 import pytest
 
+from engine.core.instrument import Instrument
 from engine.office import signed, verify
 from engine.office.verify import differences
 from engine.recon.chain import seal
 from engine.storage.rows import assignment_columns, position_columns, position_row
 from tests.property.lost_journal import store_of
-from tests.unit.state.kit import AAPL, ES, EURCHF, MSFT, Desk
+from tests.unit.state.kit import AAPL, BTC, ES, EURCHF, MSFT, VOD, Desk, at
 
 CENT = Decimal("0.01")
+OPTION = Instrument(con_id=77, symbol="SPX", sec_type="OPT", currency="USD", multiplier=Decimal(100), right="C")
 
 
 @pytest.fixture
@@ -80,6 +82,108 @@ def test_a_cent_in_a_stored_fill_shows(desk, column):
     store = stored(desk)
     store.frames["fills", "ALPHA"].loc[lambda f: f["fill_id"] == "a.d.01", column] += 0.01
     assert fields(store, running(desk))
+
+
+@pytest.fixture
+def odd():
+    """Pence, an option, a currency pair, numbers that no float carries, a correction and a bust."""
+    desk = Desk()
+    desk.fill("v.a.01", 101, "123.45", strategy="ALPHA", instrument=VOD)
+    desk.fill("v.b.01", -50, "130.07", strategy="ALPHA", instrument=VOD, t=1)
+    desk.describe(msgspec.structs.replace(VOD, price_magnifier=100))
+    desk.fill("p.a.01", 3, "1.05", strategy="ALPHA", instrument=OPTION, t=2)
+    desk.fill("p.a.02", 2, "1.05", strategy="ALPHA", instrument=OPTION, t=2)
+    desk.fee("p.a.02", "1.31", "EUR")
+    desk.fill("p.b.01", 4, "1.15", strategy="ALPHA", instrument=OPTION, t=3)
+    desk.fee("p.b.01", "0.123456789012345678")
+    desk.fill("p.c.01", -4, "2.2", strategy="ALPHA", instrument=OPTION, t=4)
+    desk.fill("c.a.01", "0.123456789012345678", "65432.1234567890123", strategy="ALPHA", instrument=BTC, t=5)
+    desk.fill("e.a.01", "-21612.04", "0.92541", strategy="ALPHA", instrument=EURCHF, t=6)
+    desk.fill("e.b.01", 5, "0.9", strategy="ALPHA", instrument=EURCHF, t=7)
+    desk.bust("e.b.01")
+    for fill_id in ("v.b.01", "p.c.01", "c.a.01", "e.a.01"):
+        desk.fee(fill_id, "0.35", "CHF")
+    return desk
+
+
+COUNTED = ["qty", "price", "quoted_price", "reported_qty", "realized_pnl", "multiplier", "commission"]
+TEXTS = [
+    ("p.b.01", "commission"),
+    ("p.c.01", "realized_pnl"),
+    ("c.a.01", "qty"),
+    ("c.a.01", "reported_qty"),
+    ("c.a.01", "price"),
+    ("c.a.01", "quoted_price"),
+]
+
+
+def test_odd_books_that_agree_show_nothing(odd):
+    assert fields(stored(odd), running(odd)) == set()
+
+
+@pytest.mark.parametrize("column", COUNTED)
+@pytest.mark.parametrize("fill_id", ["v.b.01", "p.a.02", "p.b.01", "p.c.01", "c.a.01", "e.a.01"])
+def test_a_cent_in_any_figure_of_an_odd_fill_shows(odd, fill_id, column):
+    store = stored(odd)
+    last = last_row(store, fill_id)
+    if (fill_id, column) in TEXTS:
+        texts = json.loads(last["exact"])
+        plant(store, fill_id, "exact", json.dumps(texts | {column: str(Decimal(texts[column]) + CENT)}))
+    else:
+        plant(store, fill_id, column, last[column] + 0.01)
+    assert fields(store, running(odd))
+
+
+@pytest.mark.parametrize(("fill_id", "text"), TEXTS)
+def test_the_text_goes_before_the_float_beside_it(odd, fill_id, text):
+    store = stored(odd)
+    plant(store, fill_id, text, last_row(store, fill_id)[text] + 1)
+    assert fields(store, running(odd)) == set()
+
+
+@pytest.mark.parametrize(
+    ("fill_id", "column", "value"),
+    [
+        ("v.b.01", "magnifier", 1),
+        ("e.b.01", "sec_type", "STK"),
+        ("e.b.01", "symbol", "GBP"),
+        ("e.b.01", "currency", "USD"),
+        ("e.b.01", "state", "active"),
+        ("p.b.01", "state", "busted"),
+        ("p.a.02", "fill_id", "p.a.00"),
+        ("p.a.02", "commission_currency", "USD"),
+        ("p.a.02", "account", "DU2"),
+        ("p.a.02", "con_id", 5),
+        ("p.c.01", "order_time", pd.Timestamp(at(0)).tz_localize(None)),
+    ],
+)
+def test_a_word_that_decides_what_counts_shows(odd, fill_id, column, value):
+    store = stored(odd)
+    plant(store, fill_id, column, value)
+    assert fields(store, running(odd))
+
+
+def test_the_last_of_the_executions_of_one_second_is_the_venues_not_the_last_to_come():
+    desk = Desk()
+    for number, quantity, price in ((3, -10, 12), (1, 10, 10), (2, -5, 15)):
+        desk.fill(f"0000e0d5.0000000{number}.01.01", quantity, price, strategy="ALPHA")
+    assert desk.book().realized_pnl == 25 + 10
+    assert fields(stored(desk), running(desk)) == set()
+    store = stored(desk)
+    plant(store, "0000e0d5.00000001.01.01", "fill_id", "0000e0d5.00000004.01.01")
+    assert fields(store, running(desk))
+
+
+def last_row(store, fill_id):
+    frame = store.frames["fills", "ALPHA"]
+    return frame[frame["fill_id"] == fill_id].iloc[-1]
+
+
+def plant(store, fill_id, column, value):
+    """Write into the last row of an execution."""
+    frame = store.frames["fills", "ALPHA"].copy()
+    store.frames["fills", "ALPHA"] = frame
+    frame.iloc[frame["fill_id"].tolist()[::-1].index(fill_id) * -1 - 1, frame.columns.get_loc(column)] = value
 
 
 @pytest.mark.parametrize("field", ["quantity", "open_cost", "realized_pnl", "fees_pending", "fills"])
