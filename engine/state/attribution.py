@@ -226,6 +226,11 @@ class Attribution:
         """The strategy that claimed a permId."""
         return self._by_perm.get(account, {}).get(perm_id)
 
+    def held(self, account: str, perm_id: int) -> list[tuple[str, int, str]]:
+        """(account, permId, strategy that claimed it), also where no account was named."""
+        accounts = (account, "") if account and "" in self._by_perm else (account,)
+        return [(a, perm_id, named) for a in accounts if (named := self._by_perm.get(a, {}).get(perm_id)) is not None]
+
     def claims_on(self, client_id: int, order_id: int) -> Claims:
         """Claims on an order id."""
         return self._by_order.get(client_id, {}).get(order_id, ())

@@ -16,6 +16,7 @@ import msgspec
 from engine.core.book import SortKey
 from engine.core.events import Fill, OrderUpdate
 from engine.state.attribution import Claims
+from engine.state.changes import BEFORE
 from engine.state.executions import Execution
 from engine.state.order import Order
 
@@ -41,14 +42,25 @@ class Lines(msgspec.Struct, kw_only=True, array_like=True, tag="lines", gc=False
     lines: list[Execution]
 
 
-class Closed(msgspec.Struct, kw_only=True, array_like=True, tag="orders", gc=False):
+class Closed(msgspec.Struct, kw_only=True, array_like=True, tag="closed", gc=False):
     """Orders that are over, with what belongs to them.
 
     Attributes:
         aliases: (former key, key).
         perms: (account, permId, strategy that claimed it).
         claims: (client id, order id, claims on it).
+        brief: Places of orders of which no more is known than their last row says; nearly all, so it is not written twice.
     """
+
+    orders: list[Order]
+    aliases: list[tuple[str, str]]
+    perms: list[tuple[str, int, str]]
+    claims: list[tuple[int, int, Claims]]
+    brief: list[int] = []
+
+
+class _InFull(msgspec.Struct, kw_only=True, array_like=True, tag="orders", gc=False):
+    """The same as it was written first: what is known of an order stands there, whatever its last row says."""
 
     orders: list[Order]
     aliases: list[tuple[str, str]]
@@ -57,12 +69,20 @@ class Closed(msgspec.Struct, kw_only=True, array_like=True, tag="orders", gc=Fal
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Lines | Closed).decode
+_decode: Final = msgspec.msgpack.Decoder(Lines | Closed | _InFull).decode
+_AS_IN_ROW: Final = OrderUpdate(received_at=BEFORE)
 
 
 def encode_block(block: Lines | Closed) -> bytes:
     """The wire form of a block."""
-    return _encode(block)
+    if isinstance(block, Lines):
+        return _encode(block)
+    orders, brief = list(block.orders), []
+    for place, order in enumerate(orders):
+        if order.timeline and order.seen is order.timeline[-1].update:
+            orders[place] = msgspec.structs.replace(order, seen=_AS_IN_ROW)
+            brief.append(place)
+    return _encode(msgspec.structs.replace(block, orders=orders, brief=brief))
 
 
 def decode_block(blob: bytes) -> Lines | Closed:
@@ -71,7 +91,14 @@ def decode_block(blob: bytes) -> Lines | Closed:
     Raises:
         msgspec.DecodeError: It is no block.
     """
-    block: Lines | Closed = _decode(blob)
+    block: Lines | Closed | _InFull = _decode(blob)
+    if isinstance(block, Lines):
+        return block
+    if isinstance(block, _InFull):
+        return Closed(orders=block.orders, aliases=block.aliases, perms=block.perms, claims=block.claims)
+    for place in block.brief:
+        order = block.orders[place]
+        order.seen = order.timeline[-1].update
     return block
 
 

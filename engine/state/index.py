@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from engine.core.events import Fill, OrderUpdate
@@ -76,14 +76,14 @@ class Index:
             del self.roots[root]
         self.count -= 1
 
-    def put_away(self, root: str, execution: Execution) -> None:
-        """Let go of an execution that is kept elsewhere; it still counts."""
-        found = self.roots[root]
-        if isinstance(found, list):
-            rest = [e for e in found if e is not execution]
-            self.roots[root] = rest[0] if len(rest) == 1 else rest
-        else:
-            del self.roots[root]
+    def put_away(self, roots: Iterable[str], executions: Iterable[Execution]) -> None:
+        """Let go of executions, each with its root, that are kept elsewhere; they still count."""
+        for root, execution in zip(roots, executions, strict=True):
+            found = self.roots.pop(root)
+            if found is not execution:
+                assert isinstance(found, list), "an execution stands under its root"
+                rest = [e for e in found if e is not execution]
+                self.roots[root] = rest[0] if len(rest) == 1 else rest
 
     def bring_back(self, execution: Execution) -> None:
         """Index an execution again that was put away."""

@@ -49,6 +49,9 @@ def _join(table: Slots[K], key: K, order: Order) -> None:
 
 
 def _leave(table: Slots[K], key: K, order: Order) -> None:
+    if table.get(key) is order:  # nearly always
+        del table[key]
+        return
     rest = tuple(other for other in _known(table, key) if other is not order)
     if rest:
         table[key] = rest if len(rest) > 1 else rest[0]
@@ -195,6 +198,10 @@ class OrderTable:
         of_client = self._by_client.get(client_id)
         return () if of_client is None else _known(of_client, order_id)
 
+    def alone(self, client_id: int, order_id: int) -> bool:
+        """True when one order has that number."""
+        return type(self._by_client.get(client_id, {}).get(order_id, ())) is not tuple
+
     def of(self, keys: Iterable[tuple[str, int]]) -> Iterator[Order]:
         """Orders of some (account, con_id), each key's in order of first sight."""
         for key in keys:
@@ -207,17 +214,20 @@ class OrderTable:
                 self.recent[strategy] = deque(list(shown)[len(shown) - count :], maxlen=MOST_SHOWN)
         return {id(order) for shown in self.recent.values() for order in shown}
 
-    def put_away(self, order: Order) -> None:
-        """Let go of an order that is kept elsewhere; one in a group stays."""
-        seen = order.seen
-        del self.by_key[order.key]
-        self.working.pop(id(order), None)
-        _leave(self._by_perm, seen.perm_id, order)
-        _leave(self._by_client.get(seen.client_id, {}), seen.order_id, order)
-        if (key := _subject(seen)) is not None:
-            self._by_key.get(key, {}).pop(id(order), None)
-        for old in self._former.pop(order.key, ()):
-            del self._aliases[old]
+    def put_away(self, orders: Iterable[Order]) -> None:
+        """Let go of orders that are over and kept elsewhere; one in a group stays."""
+        by_key, by_perm, by_client = self.by_key, self._by_perm, self._by_client
+        for order in orders:
+            seen, key, address = order.seen, order.key, id(order)
+            del by_key[key]
+            self.working.pop(address, None)
+            _leave(by_perm, seen.perm_id, order)
+            _leave(by_client.get(seen.client_id, {}), seen.order_id, order)
+            if seen.instrument is not None:
+                self._by_key.get((seen.account, seen.instrument.con_id), {}).pop(address, None)
+            if key in self._former:
+                for old in self._former.pop(key):
+                    del self._aliases[old]
 
     def _join_groups(self, order: Order) -> None:
         seen = order.seen

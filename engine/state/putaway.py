@@ -79,58 +79,55 @@ class PutAway:
         if count < smallest or count <= 0:
             return 0
         lines = book.lines[:count]
-        keys = []
-        for execution in lines:
-            keys.append(execution_key(execution.root))
-            if execution.base == UNASSIGNED:
-                keys += order_keys(execution.fill)  # who claims its order later, claims it
+        roots = [execution.root for execution in lines]
+        strays = [execution for execution in lines if execution.base == UNASSIGNED]
+        keys = [execution_key(root) for root in roots]
+        for execution in strays:
+            keys += order_keys(execution.fill)  # who claims its order later, claims it
         block = Lines(key=book.key, base=book.base, edge=book.edge, below=book.block, lines=lines)
         number = self._away.put("lines", encode_block(block), keys)  # when it is refused, nothing has changed
         book.block = number
         book.put_away(count)
         book.account_gone(lines, 1)
-        for execution in lines:
-            self._booking.index.put_away(execution.root, execution)
-            if execution.base == UNASSIGNED:
-                self._booking.index.unstray(execution)
+        self._booking.index.put_away(roots, lines)
+        for execution in strays:
+            self._booking.index.unstray(execution)
         return count
 
     def _close(self, stay: int) -> Iterator[int]:
-        names = list(self._orders.by_key)
+        names, by_key = list(self._orders.by_key), self._orders.by_key
         recent = self._orders.latest_of_each(stay)
         for first in range(0, len(names), _BLOCK):
-            known = [self._orders.by_key.get(name) for name in names[first : first + _BLOCK]]
-            over = [order for order in known if order is not None and id(order) not in recent and _is_over(order)]
+            known = [by_key.get(name) for name in names[first : first + _BLOCK]]
+            over = [order for order in known if order is not None and _is_over(order) and id(order) not in recent]
             if over:
                 self._close_some(over)
             yield len(over)
 
     def _close_some(self, over: list[Order]) -> None:
+        orders, attribution = self._orders, self._attribution
         closed = Closed(orders=over, aliases=[], perms=[], claims=[])
         keys: list[int] = []
         for order in over:
             seen = order.seen
             keys += order_keys(seen)
-            closed.aliases += [(old, order.key) for old in self._orders.former(order.key)]
-            for account in dict.fromkeys((seen.account, "")) if seen.perm_id else ():
-                strategy = self._attribution.holder(account, seen.perm_id)
-                if strategy is not None:
-                    closed.perms.append((account, seen.perm_id, strategy))
-            if seen.order_id > 0 and len(self._orders.namesakes(seen.client_id, seen.order_id)) == 1:
-                claims = self._attribution.claims_on(seen.client_id, seen.order_id)
+            closed.aliases += [(old, order.key) for old in orders.former(order.key)]
+            if seen.perm_id:
+                closed.perms += attribution.held(seen.account, seen.perm_id)
+            if seen.order_id > 0 and orders.alone(seen.client_id, seen.order_id):
+                claims = attribution.claims_on(seen.client_id, seen.order_id)
                 if claims:
                     closed.claims.append((seen.client_id, seen.order_id, claims))
         self._away.put("orders", encode_block(closed), keys)  # when it is refused, nothing has changed
-        for order in over:
-            self._orders.put_away(order)
-        self._attribution.put_away(closed.perms, closed.claims)
+        orders.put_away(over)
+        attribution.put_away(closed.perms, closed.claims)
 
 
 def _is_over(order: Order) -> bool:
     """True when an order is over, stands alone, can be found again, and its count is not in dispute."""
-    seen = order.seen
-    if not order.timeline or order.disputed or seen.oca_group or seen.parent_id > 0:
+    rows, seen = order.timeline, order.seen
+    if not rows or rows[-1].is_open or seen.oca_group or seen.parent_id > 0:
         return False
     if not seen.perm_id and seen.order_id <= 0:
         return False
-    return not order.state()[1] and not order.timeline[-1].is_open
+    return not order.state()[1] and not order.disputed
