@@ -33,6 +33,11 @@ quotient: Final = _SHOWN.divide
 """Quotient of 28 digits for what is derived and never summed again: average costs and prices."""
 
 
+def unsigned(number: Decimal) -> Decimal:
+    """The number without its sign; itself when it has none, for a further object of a hundred bytes would be kept."""
+    return number.copy_abs() if number.is_signed() else number
+
+
 def undisturbed() -> AbstractContextManager[Context]:
     """Whatever precision and traps the caller has set, acts of ours work with the usual ones meanwhile."""
     return localcontext(Context(prec=28, rounding=ROUND_HALF_EVEN, traps=_TRAPS))

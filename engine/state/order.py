@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from engine.core.events import Fill, OrderUpdate
-from engine.core.exact import ZERO, quotient, remainder, subtract
+from engine.core.exact import ZERO, quotient, remainder, subtract, unsigned
 from engine.core.ids import UNASSIGNED
 from engine.core.instrument import BAG_CON_ID
 from engine.core.records import OrderRecord
@@ -74,7 +74,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
 
     def combination(self) -> tuple[Decimal, dict[int, Decimal]]:
         """How many combinations executed (unsigned, 0 for unknown), and the signed quantity of each leg that did."""
-        own = self.traded.get(BAG_CON_ID, _NOTHING)[0].copy_abs()
+        own = unsigned(self.traded.get(BAG_CON_ID, _NOTHING)[0])
         legs = {con_id: done[0] for con_id, done in self.traded.items() if con_id != BAG_CON_ID and done[0]}
         return max(own, self.seen.filled or ZERO), legs
 
@@ -98,7 +98,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
         """True while the broker's count of it and our executions are not the same: somebody may have to explain that."""
         if self.gaps or (self.is_combo and self.lacks()):
             return True
-        seen, done = self.seen, self.executed[0].copy_abs()
+        seen, done = self.seen, unsigned(self.executed[0])
         if seen.filled is not None and seen.filled > done:
             return True
         if self.word != "Filled" or not seen.quantity or seen.remaining is None:
@@ -117,19 +117,19 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
             self.word,
             local=self.local,
             rejected=self.rejected,
-            executed=self.executed[0].copy_abs(),
+            executed=unsigned(self.executed[0]),
             total=self.seen.quantity,
         )
 
     def figures(self) -> Figures:
         """Filled, remaining, average price."""
         quantity, value = self.executed
-        return self._figures(quantity, value, quantity.copy_abs())
+        return self._figures(quantity, value, unsigned(quantity))
 
     def stands(self) -> tuple[str, bool, Figures]:
         """:meth:`state` and :meth:`figures` in one, for every row asks for both."""
         quantity, value = self.executed
-        done = quantity.copy_abs()
+        done = unsigned(quantity)
         state, is_open = derive(
             self.word, local=self.local, rejected=self.rejected, executed=done, total=self.seen.quantity
         )
@@ -138,12 +138,17 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     def _figures(self, quantity: Decimal, value: Decimal, done: Decimal) -> Figures:
         seen = self.seen
         total, remaining = seen.quantity, seen.remaining
-        filled = done if self.traded else seen.filled
-        average = quotient(value, quantity) if quantity else seen.avg_fill_price
+        filled = _one(done, seen.filled) if self.traded else seen.filled
+        average = _one(quotient(value, quantity), seen.avg_fill_price) if quantity else seen.avg_fill_price
         if total is None or filled is None or (remaining is not None and self.word == "Filled"):
             return filled, remaining, average
         left = subtract(total, filled)
         return filled, max(left, ZERO), average
+
+
+def _one(counted: Decimal, reported: Decimal | None) -> Decimal:
+    """What we count; where the broker reports the same number, that object, of which there is one already."""
+    return counted if reported is None or reported != counted else reported
 
 
 def key_of(seen: OrderUpdate) -> str:
@@ -159,6 +164,8 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
     Args:
         keep_words: Take only identity and instrument, no status, prices or quantities.
     """
+    if not keep_words and _says_everything(new, known):
+        return new
     instrument = known.instrument
     if new.instrument is not None and (instrument is None or not instrument.con_id):
         instrument = new.instrument
@@ -190,6 +197,34 @@ def merged(known: OrderUpdate, new: OrderUpdate, *, keep_words: bool = False) ->
         filled=_most(known.filled, new.filled),
         remaining=known.remaining if stale or new.remaining is None else new.remaining,
         avg_fill_price=known.avg_fill_price if stale or new.avg_fill_price is None else new.avg_fill_price,
+    )
+
+
+def _says_everything(new: OrderUpdate, known: OrderUpdate) -> bool:
+    """True when a sight alone is what there is to know: the usual one, and by far the quicker to lay over another."""
+    if (
+        known.instrument is not new.instrument
+        or known.account != new.account
+        or known.perm_id != new.perm_id
+        or known.order_id != new.order_id
+        or known.client_id != new.client_id
+        or known.order_ref != new.order_ref
+        or known.strategy != new.strategy
+        or known.side != new.side
+    ):
+        return False
+    if known.filled is not None and (new.filled is None or new.filled < known.filled):
+        return False
+    return (
+        (known.quantity is None or new.quantity is not None)
+        and (known.limit_price is None or new.limit_price is not None)
+        and (known.stop_price is None or new.stop_price is not None)
+        and (known.remaining is None or new.remaining is not None)
+        and (known.avg_fill_price is None or new.avg_fill_price is not None)
+        and not (known.order_type and not new.order_type)
+        and not (known.tif and not new.tif)
+        and not (known.parent_id and not new.parent_id)
+        and not (known.oca_group and not new.oca_group)
     )
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from engine.core.events import Fill, OrderUpdate
-from engine.core.exact import add, quotient
+from engine.core.exact import add, quotient, unsigned
 from engine.core.ids import UNASSIGNED
 from engine.core.records import OrderRecord
 from engine.state.changes import Moment
@@ -95,7 +95,10 @@ class Orders(OrderTable):
             fill: Names an order (permId or order id) that is not known.
             quantity: Signed, what of it counts; ``value`` is that times the quoted price.
         """
-        seen, done = seen_from(fill), quantity.copy_abs()
+        seen, done = seen_from(fill), unsigned(quantity)
+        average = None
+        if quantity:
+            average = fill.price if quantity is fill.quantity else quotient(value, quantity)
         key = self._free(key_of(seen))
         state, is_open = derive("", local=False, rejected=False, executed=done, total=None)
         record = OrderRecord(
@@ -107,7 +110,7 @@ class Orders(OrderTable):
             status=state,
             filled=done,
             remaining=None,
-            avg_fill_price=quotient(value, quantity) if quantity else None,
+            avg_fill_price=average,
             state=state,
             is_open=is_open,
         )

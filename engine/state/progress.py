@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.core.events import Fill
-from engine.core.exact import ZERO, add, multiply, subtract
+from engine.core.exact import ZERO, add, multiply, subtract, unsigned
 from engine.state.changes import Changes
 from engine.state.executions import Execution
 from engine.state.findings import Findings
@@ -99,7 +99,7 @@ class Progress:
         """The broker's running total tells of executions that we do not have (F21)."""
         fill = execution.fill
         con_id = fill.instrument.con_id
-        known = order.traded[con_id][0].copy_abs()
+        known = unsigned(order.traded[con_id][0])
         reported = fill.cum_quantity or ZERO
         if order.gaps:
             reported = max(reported, order.gaps.get(con_id, ZERO))
@@ -147,7 +147,7 @@ class Progress:
     def _overfill(self, order: Order, changes: Changes) -> None:
         total = order.seen.quantity
         if total is not None and total > ZERO:
-            done = order.executed[0].copy_abs()
+            done = unsigned(order.executed[0])
             if done > total:
                 text = f"order {order.key}: {plain(done)} executed of {plain(total)}"
                 self._findings.add(
@@ -168,7 +168,7 @@ class Progress:
             most = max((other.seen.quantity or ZERO for other in group), default=ZERO)
             total_filled = ZERO
             for other in filled:
-                total_filled = add(total_filled, other.executed[0].copy_abs())
+                total_filled = add(total_filled, unsigned(other.executed[0]))
             if len(filled) > 1 and most and total_filled > most:
                 text = f"{name}: {plain(total_filled)} executed over {len(filled)} orders, at most {plain(most)} were meant"
                 self._findings.add(
@@ -183,11 +183,11 @@ class Progress:
 
     def _reported(self, order: Order, changes: Changes) -> None:
         reported = order.seen.filled
-        if order.word == "Filled" and reported is not None and reported > order.executed[0].copy_abs():
+        if order.word == "Filled" and reported is not None and reported > unsigned(order.executed[0]):
             subject = f"{order.key}:reported"
             if f"execution_gap:{subject}" not in self._findings.open:
                 changes.requests.add("executions")
-            came = plain(order.executed[0].copy_abs())
+            came = plain(unsigned(order.executed[0]))
             text = f"order {order.key} is reported filled {plain(reported)}, {came} came as executions"
             self._findings.add(
                 changes, "execution_gap", "info", subject, text, account=order.seen.account, strategy=order.strategy
