@@ -17,7 +17,7 @@ their book, the book UNASSIGNED, busted executions, groups.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -52,6 +52,7 @@ the order of the history: lines of many books take turns, orders come one after 
 
 _STRANGERS: Final = 5_000
 """Executions and orders that are remembered as unknown to the archive: a few milliseconds of a burst, half a megabyte."""
+_NOWHERE: Final[set[int]] = set()
 
 
 class Away:
@@ -100,10 +101,11 @@ class Away:
             about = fact.perm_id, fact.client_id, fact.order_id
             if about in self._strangers:
                 return False
-            if not self.archive.may_have_any(order_keys(fact)):
+            found = self._found(order_keys(fact))
+            if not found:
                 self._note(about)
                 return False
-            if self._final_word_again(fact):
+            if self._final_word_again(fact, found):
                 return True
             self._order(fact)
         elif isinstance(fact, Bust):
@@ -115,17 +117,20 @@ class Away:
     def _fill(self, fill: Fill) -> bool:
         root, revision = split_exec_id(fill.exec_id)
         key, about = execution_key(root), (fill.perm_id, fill.client_id, fill.order_id)
-        if root not in self._booking.index.roots:
-            asked = (key,) if about in self._strangers else (key, *order_keys(fill))
-            if not self.archive.may_have_any(asked):  # nearly always
-                self._note(root)
-                self._note(about)
-                return False
-        if self.archive.find(key):
-            known = self.look(fill.account, root)
+        here = root in self._booking.index.roots
+        of_order = () if here or about in self._strangers else order_keys(fill)
+        if not here and not self.archive.may_have_any((key, *of_order)):  # nearly always
+            self._note(root, about)
+            return False
+        numbers = self.archive.find(key)
+        if numbers:
+            known = self._one(numbers, fill.account, root)
             if known is not None and says_nothing_new(known, fill, revision):
                 return True
             self._execution(root, with_order=True)
+        elif not here and not self._found(of_order):
+            self._note(root, about)
+            return False
         self._order(fill)
         for execution in self._booking.index.all_of(root):
             self._order(execution.fill)  # a correction may leave out which order it is about
@@ -133,9 +138,13 @@ class Away:
 
     def _fee(self, report: Commission) -> bool:
         root, revision = split_exec_id(report.exec_id)
-        if root in self._strangers or not self.archive.may_have_any((execution_key(root),)):
+        if root in self._strangers:
             return False
-        known = self._all(root)
+        found = self._found((execution_key(root),))
+        if not found:
+            self._note(root)
+            return False
+        known = self._all(found, root)
         if len(known) == 1 and not self._booking.index.all_of(root) and revision == known[0].fee_revision:
             said, had = (report.amount, report.currency, report.ib_realized_pnl), known[0]
             if report.amount is None or said == (had.commission, had.commission_currency, had.ib_realized_pnl):
@@ -143,21 +152,27 @@ class Away:
         self._execution(root, with_order=False)
         return False
 
-    def _note(self, stranger: object) -> None:
+    def _found(self, keys: Sequence[int]) -> set[int]:
+        """Blocks of any of the keys; one that is only taken for known is told here, once."""
+        if not self.archive.may_have_any(keys):
+            return _NOWHERE
+        return {number for key in keys for number in self.archive.find(key)}
+
+    def _note(self, *strangers: object) -> None:
         """Remember that nothing of an execution or an order is away, until something is put there.
 
         A fill is followed by its fee and by what its order has come to: they are about the same, and need not ask again.
         """
         if len(self._strangers) >= _STRANGERS:
             self._strangers.clear()
-        self._strangers.add(stranger)
+        self._strangers.update(strangers)
 
-    def _final_word_again(self, update: OrderUpdate) -> bool:
+    def _final_word_again(self, update: OrderUpdate, numbers: set[int]) -> bool:
         """IB tells every completed order of the day with a replay: nearly all are away, and ended as it says."""
         if update.source != "completed" or not update.perm_id or self._orders.find(update) is not None:
             return False
         found: list[Order] = []
-        for number in {number for key in order_keys(update) for number in self.archive.find(key)}:
+        for number in numbers:
             block = self._block(number)
             if isinstance(block, Lines):
                 return False
@@ -236,11 +251,14 @@ class Away:
 
     def look(self, account: str, root: str) -> Execution | None:
         """An execution that is away. It is not brought back: do not change it."""
-        return next((line for line in self._all(root) if line.fill.account == account), None)
+        return self._one(self.archive.find(execution_key(root)), account, root)
 
-    def _all(self, root: str) -> list[Execution]:
+    def _one(self, numbers: Iterable[int], account: str, root: str) -> Execution | None:
+        return next((line for line in self._all(numbers, root) if line.fill.account == account), None)
+
+    def _all(self, numbers: Iterable[int], root: str) -> list[Execution]:
         found: list[Execution] = []
-        for number in self.archive.find(execution_key(root)):
+        for number in numbers:
             if self._block(number) is not None:
                 found += self._roots.get(number, {}).get(root, ())
         return found
