@@ -4,9 +4,10 @@ Nearly every question is about something new, so a filter of bits answers first 
 are on disk, in sorted runs cut into chunks; each checkpoint adds a run, and runs of like size are merged, so there are few.
 What came since the last checkpoint is in a dictionary.
 
-The filter is stored by a clean stop and counts only while the runs are those it was made of; else it is made anew from the
-keys. A start does not read it: who asks about a key whose piece was not read yet is sent to the disk, and the piece comes
-into memory with the answer.
+The filter is stored by a clean stop and counts only while the runs are those it was made of. A start does not read it: who
+asks about a key whose piece was not read yet is sent to the disk, and the piece comes into memory with the answer. Each
+checkpoint notes its keys beside it, so that a start after a kill adds those, and stores all of it when they have become
+many. What fits in no way, or is damaged, is made anew from the runs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.storage.sieve import FORM, KeyArray, Sieve
+from engine.storage.sieve import FORM, KeyArray, Sieve, sealed, unsealed
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS chunks (place INTEGER, first INTEGER, size INTEGER, keys BLOB, numbers BLOB);
 CREATE TABLE IF NOT EXISTS filter (sizes TEXT, bits INTEGER, blob BLOB);
 """
-"""``filter`` has a row for each piece: what it is valid for, its number, and itself."""
+"""``filter`` has a row for each piece (the runs that it is valid for, its number, and itself), and behind them one for the
+keys of each later checkpoint (the runs since then, how many, and the keys)."""
 
 _INDEX: Final = """
 CREATE INDEX IF NOT EXISTS runs ON chunks (place, first, size);
@@ -40,6 +42,8 @@ Run = tuple[KeyArray, "np.ndarray[Any, np.dtype[np.uint32]]"]
 """Sorted keys, and the number of the block of each."""
 
 _CHUNK: Final = 512
+_SHARE: Final = 8
+"""The filter is stored as a whole when more than one key in so many came after it."""
 
 
 class Keys:
@@ -55,33 +59,60 @@ class Keys:
         self._recent: dict[int, tuple[int, ...]] = {}
         self._fresh = array("q")  # the keys in it, and beside them their blocks, as a run wants them
         self._numbers = array("I")
-        self._run: tuple[list[int], KeyArray] | None = None
+        self._run: tuple[list[int], KeyArray, int] | None = None
         with suppress(sqlite3.OperationalError):  # a disk that is full: an older file does without, and slower
             db.executescript(_INDEX)
         self.sizes = [int(n) for (n,) in db.execute("SELECT sum(size) FROM chunks GROUP BY place ORDER BY place")]
-        first = db.execute("SELECT sizes FROM filter WHERE rowid = 1").fetchone()
-        self._kept = first == (self._valid_for(),)
         self._sieve = Sieve(sum(self.sizes), stored=True)  # replaced as one: others look without a lock
-        if not self._kept:
+        first = db.execute("SELECT sizes FROM filter WHERE rowid = 1").fetchone()
+        self._kept = first == (_valid_for(self.sizes),)
+        self._later: int | None = 0  # keys that are noted beside the stored filter; none is stored for None
+        if not self._kept and (first is None or not self._go_on_from(first[0])):
             self._make_anew()
 
     def keep(self) -> None:
-        """Store the filter as well, so that the next start need not make it; it counts only while the runs are these."""
+        """Store the filter as it is, so that the next start has nothing to add to it."""
         if self._kept:
             return
-        sieve, valid_for = self._sieve, self._valid_for()
-        assert not sieve.unread, "what is not stored is in memory"
         self._db.execute("BEGIN IMMEDIATE")
+        self._store_filter()
+        self._db.execute("COMMIT")
+        self._kept, self._later = True, 0
+
+    def _store_filter(self) -> None:
+        sieve, valid_for = self._sieve, _valid_for(self.sizes)
+        assert not sieve.unread, "what is not stored is in memory"
         self._db.execute("DELETE FROM filter")
         for piece in range(sieve.pieces):
             row = (piece + 1, valid_for, piece, sieve.stored(piece, valid_for))
             self._db.execute("INSERT INTO filter (rowid, sizes, bits, blob) VALUES (?, ?, ?, ?)", row)
-        self._db.execute("COMMIT")
-        self._kept = True
 
-    def _valid_for(self) -> str:
-        """What a stored filter must be of: these runs, and this way to set its bits."""
-        return f"{self.sizes!r} {FORM}"
+    def _go_on_from(self, valid_for: str) -> bool:
+        """Read the filter of former runs and add what came since; False when it does not lead to these."""
+        came, noted = valid_for, []
+        query = "SELECT sizes, blob FROM filter WHERE rowid > ? ORDER BY rowid"
+        for sizes, blob in self._db.execute(query, (self._sieve.pieces,)):
+            keys = unsealed(blob, f"{came} {sizes}")
+            if keys is None:
+                return False
+            noted.append(np.frombuffer(keys, dtype=np.int64))
+            came = sizes
+        if came != _valid_for(self.sizes) or not self._read(self._sieve.unread, valid_for):
+            return False
+        self._sieve.add(noted)
+        self._later = sum(map(len, noted))
+        return True
+
+    def _note(self, fresh: KeyArray, sizes: Sequence[int]) -> int:
+        """Note what the stored filter lacks from now on, or store it first; how many keys that are by now."""
+        lacks = self._later
+        if lacks is None or (lacks + len(fresh)) * _SHARE > sum(self.sizes):
+            self._store_filter()
+            lacks = 0
+        valid_for = _valid_for(sizes)
+        row = (valid_for, len(fresh), sealed(fresh.tobytes(), f"{_valid_for(self.sizes)} {valid_for}"))
+        self._db.execute("INSERT INTO filter VALUES (?, ?, ?)", row)
+        return lacks + len(fresh)
 
     def add(self, keys: Sequence[int], number: int) -> None:
         """Note that a block holds some keys."""
@@ -112,26 +143,25 @@ class Keys:
     def _may_have(self, key: int) -> bool:
         """As the filter says, once the piece that decides was read."""
         sieve = self._sieve
-        if sieve.unread and sieve.any_of((key,)):
-            self._read(sieve.unread & {sieve.piece_of(key)})
+        if sieve.unread and sieve.any_of((key,)) and not self._read(sieve.unread & {sieve.piece_of(key)}):
+            self._make_anew()
         return self._sieve.any_of((key,))
 
-    def _read(self, pieces: Iterable[int]) -> None:
-        """Read pieces of the filter; what is not as it was stored is not believed, nor is the rest of it."""
-        valid_for = self._valid_for()
+    def _read(self, pieces: Iterable[int], valid_for: str = "") -> bool:
+        """Read pieces of the filter; False when one is not as it was stored: then the rest is not believed either."""
+        valid_for = valid_for or _valid_for(self.sizes)
         for piece in sorted(pieces):
             row = self._db.execute("SELECT sizes, blob FROM filter WHERE rowid = ?", (piece + 1,)).fetchone()
-            there = row is not None and row[0] == valid_for and isinstance(row[1], bytes)
-            if not (there and self._sieve.read(piece, row[1], valid_for)):
+            if row is None or row[0] != valid_for or not self._sieve.read(piece, row[1], valid_for):
                 log.warning("piece %d of the filter of the books' past is damaged; the filter is made anew", piece)
-                self._make_anew()
-                return
+                return False
+        return True
 
     def _make_anew(self) -> None:
         """Make a filter of the keys; meanwhile the former one, or none, answers."""
         made = Sieve(sum(self.sizes))
         made.add(self._all())
-        self._sieve, self._kept = made, False
+        self._sieve, self._kept, self._later = made, False, None
 
     def _in_run(self, place: int, key: int) -> Iterator[int]:
         """Blocks of a key in one run: mostly in one chunk, the last that begins at or below it."""
@@ -152,7 +182,8 @@ class Keys:
         self._run = None
         if not self._recent:
             return
-        self._read(self._sieve.unread)  # all of it is about to change
+        if not self._read(self._sieve.unread):  # all of it is about to change
+            self._make_anew()
         fresh, numbers = np.array(self._fresh, dtype=np.int64), np.array(self._numbers, dtype=np.uint32)
         parts: list[Run] = [(fresh, numbers)]
         size, sizes = len(fresh), list(self.sizes)
@@ -161,13 +192,14 @@ class Keys:
             parts += self._chunks(len(sizes))
         self._db.execute("DELETE FROM chunks WHERE place >= ?", (len(sizes),))
         self._store(len(sizes), parts)
-        self._run = [*sizes, size], fresh
+        sizes.append(size)
+        self._run = sizes, fresh, self._note(fresh, sizes)
 
     def sealed(self) -> None:
         """What :meth:`seal` wrote is durable."""
         if self._run is None:
             return
-        self.sizes, fresh = self._run
+        self.sizes, fresh, self._later = self._run
         if self._sieve.has_room(sum(self.sizes)):
             self._sieve.add([fresh])
             self._kept = False
@@ -195,3 +227,8 @@ class Keys:
     def _all(self) -> Iterator[KeyArray]:
         for (keys,) in self._db.execute("SELECT keys FROM chunks"):
             yield np.frombuffer(keys, dtype=np.int64)
+
+
+def _valid_for(sizes: Sequence[int]) -> str:
+    """What a stored filter must be of: runs of these sizes, which only ever grow, and this way to set its bits."""
+    return f"{list(sizes)} {FORM}"

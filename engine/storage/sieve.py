@@ -96,10 +96,10 @@ class Sieve:
         """The piece that decides about a key."""
         return (((key * _MIX) & _WORD) >> self._shift) // (8 * self._piece)
 
-    def read(self, piece: int, stored: bytes, valid_for: str) -> bool:
+    def read(self, piece: int, stored: object, valid_for: str) -> bool:
         """Take a piece in; False when it is not what :meth:`stored` gave for the same."""
-        blob, crc = stored[:-_CRC_BYTES], stored[-_CRC_BYTES:]
-        if len(blob) != self._piece or crc != _crc(blob, piece, valid_for):
+        blob = unsealed(stored, self._place(piece, valid_for))
+        if blob is None or len(blob) != self._piece:
             return False
         first = piece * self._piece
         self._table[first : first + self._piece] = blob
@@ -109,12 +109,23 @@ class Sieve:
     def stored(self, piece: int, valid_for: str) -> bytes:
         """A piece as it is stored, with what it must be of to be believed."""
         first = piece * self._piece
-        blob = bytes(self._table[first : first + self._piece])
-        return blob + _crc(blob, piece, valid_for)
+        return sealed(bytes(self._table[first : first + self._piece]), self._place(piece, valid_for))
+
+    def _place(self, piece: int, valid_for: str) -> str:
+        return f"{valid_for} {piece} of {self.pieces}"
 
 
-def _crc(blob: bytes, piece: int, valid_for: str) -> bytes:
-    return zlib.crc32(blob, zlib.crc32(f"{valid_for} {piece}".encode())).to_bytes(_CRC_BYTES, "little")
+def sealed(blob: bytes, what: str) -> bytes:
+    """Some bytes with a checksum of them, and of what they are."""
+    return blob + zlib.crc32(blob, zlib.crc32(what.encode())).to_bytes(_CRC_BYTES, "little")
+
+
+def unsealed(stored: object, what: str) -> bytes | None:
+    """What :func:`sealed` was given, ``None`` when it is something else, or damaged."""
+    if not isinstance(stored, bytes):
+        return None
+    blob = stored[:-_CRC_BYTES]
+    return blob if sealed(blob, what) == stored else None
 
 
 def _small(

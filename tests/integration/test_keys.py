@@ -63,6 +63,28 @@ def test_a_start_reads_no_piece_of_the_filter_and_each_one_once_when_it_is_asked
     assert not [text for text in said if "INSERT" in text], "nothing has changed"
 
 
+def test_a_start_after_a_kill_adds_what_came_since_the_filter_was_stored_and_reads_no_run(db):
+    chance = random.Random(6)
+    held = [chance.randrange(2**63) for _ in range(50_000)]
+    before = filled(db, held)
+    for number in range(2, 20):
+        more = [chance.randrange(2**63) for _ in range(1_000)]
+        before.add(more, number)
+        before.seal()
+        before.sealed()
+        held += more
+        said = reads(db)
+        keys = Keys(db)
+        assert not [text for text in said if "keys FROM chunks" in text]
+        assert all(map(keys.may_have_any, ([key] for key in held)))
+        assert sum(keys.may_have_any([chance.randrange(2**63)]) for _ in range(1_000)) < 20
+        (noted,) = db.execute(
+            "SELECT sum(length(blob)) / 8 FROM filter WHERE rowid > ?", (_PIECE_ROWS // 2,)
+        ).fetchone()
+        assert noted < len(held) / 7, "all of it is stored again when many came"
+        before = keys if number % 2 else before  # who was killed goes on from there
+
+
 def test_runs_are_added_up_without_reading_the_keys(db):
     filled(db, range(10_000))
     plan = db.execute("EXPLAIN QUERY PLAN SELECT sum(size) FROM chunks GROUP BY place ORDER BY place").fetchall()

@@ -1,5 +1,6 @@
 """Which block holds a key, against a plain dictionary: no wrong "no" whatever is refused, killed, stale or damaged."""
 
+import os
 import sqlite3
 from unittest.mock import patch
 
@@ -76,12 +77,17 @@ class KeysOnDisk(RuleBasedStateMachine):
         self.started()
 
     @rule(
+        clean=st.booleans(),
         count=_WORK,
         place=st.integers(0, 2**20),
         how=st.sampled_from(["bits", "gone", "swapped", "cut", "no blob", "no"]),
     )
-    def damaged(self, count, place, how):
-        self.stopped(count)
+    def damaged(self, clean, count, place, how):
+        """Part of the filter, found by the next start after a kill, or after a stop by who asks."""
+        if clean:
+            self.stopped(count)
+        else:
+            self.checkpoint(count)
         rows = self.db.execute("SELECT rowid, blob FROM filter ORDER BY rowid").fetchall()
         row, blob = rows[place % len(rows)]
         blob = blob or bytes(8)  # it was damaged before, and nobody has asked since
@@ -97,12 +103,16 @@ class KeysOnDisk(RuleBasedStateMachine):
             self.db.execute("DELETE FROM filter WHERE rowid = ?", (row,))
         else:
             self.db.execute("UPDATE filter SET blob = ? WHERE rowid = ?", (new[how], row))
+        if not clean:
+            self.started()
         self.asked(place)
 
-    @rule(count=_WORK, turn=st.integers(0, 2**20), forged=st.sampled_from(["", "rows", "names"]))
-    def stale(self, count, turn, forged):
+    @rule(clean=st.booleans(), count=_WORK, turn=st.integers(0, 2**20), forged=st.sampled_from(["", "rows", "names"]))
+    def stale(self, clean, count, turn, forged):
         """Some or all of the filter of former runs is back, maybe under the name of these."""
         self.stopped(count)
+        if not clean:
+            self.checkpoint(1 + count)
         if forged == "":
             self.db.execute("DELETE FROM filter")
         (now,) = self.db.execute("SELECT sizes FROM filter").fetchone() or ("",)
@@ -112,6 +122,8 @@ class KeysOnDisk(RuleBasedStateMachine):
             self.db.execute("DELETE FROM filter WHERE rowid = ?", (rowid,))
             row = (rowid, now if forged == "names" else sizes, bits, blob)
             self.db.execute("INSERT INTO filter (rowid, sizes, bits, blob) VALUES (?, ?, ?, ?)", row)
+        if not clean:
+            self.started()
         self.asked(turn)
 
     @rule(turn=st.integers(0, 2**20))
@@ -131,5 +143,6 @@ class KeysOnDisk(RuleBasedStateMachine):
             assert self.keys.may_have_any((key,))
 
 
+examples = os.environ.get("FILLBOOK_HYPOTHESIS_EXAMPLES")
 TestKeysOnDisk = KeysOnDisk.TestCase
-TestKeysOnDisk.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestKeysOnDisk.settings = settings(max_examples=int(examples) if examples else 40, stateful_step_count=25)
