@@ -99,7 +99,11 @@ class Numbers:
         """A column in which hardly two rows hold the same object: to remember them would take longer than to convert."""
         words = ["nan" if value is None else str(value) for value in values]
         if max(map(len, words)) > SURE_LENGTH or "E" in "".join(words):
-            self.odd.update(row for row, value in enumerate(values) if value is not None and not survives(value))
+            self.odd.update(
+                row
+                for row, (word, value) in enumerate(zip(words, values, strict=True))
+                if (len(word) > SURE_LENGTH or "E" in word) and value is not None and not survives(value)
+            )
         return np.fromiter(map(float, words), np.float64, len(words))
 
 

@@ -26,6 +26,8 @@ __all__ = ["Columns", "fill_columns", "order_columns", "own_magnifier", "survive
 _NOWHERE: Final = Instrument(con_id=0, symbol="", sec_type="")
 _SIDES: Final = np.array(["", "BUY", "SELL"], dtype=object)
 """By the sign of a quantity: 0, 1, -1."""
+_BY_EXECUTIONS: Final = '{"reported_filled":null,"reported_avg_price":null}'
+"""What is left to say of an order of which only executions are known: in a burst every second row."""
 _SILENT: Final = frozenset({"live", "replay"})
 """Doors whose contracts never name a price magnifier."""
 
@@ -223,7 +225,18 @@ def order_columns(records: Sequence[OrderRecord]) -> tuple[Columns, np.ndarray[A
         odd.update(
             row for row, u in enumerate(seen) if u.instrument is None or u.instrument.price_magnifier is not None
         )
-    columns["exact"] = texts([_order_exact(r, r.update, closely=row in odd) for row, r in enumerate(records)])
+    exact = [
+        ""  # the usual last row: what was reported is what was derived
+        if r.filled is u.filled
+        and r.remaining is u.remaining
+        and r.avg_fill_price is u.avg_fill_price
+        and r.message == u.message
+        else _order_exact(r, u, closely=False)
+        for r, u in zip(records, seen, strict=True)
+    ]
+    for row in odd:
+        exact[row] = _order_exact(records[row], seen[row], closely=True)
+    columns["exact"] = texts(exact)
     return columns, moment.column([r.recorded_at for r in records])
 
 
@@ -234,6 +247,13 @@ def _order_exact(record: OrderRecord, update: OrderUpdate, *, closely: bool) -> 
         closely: The row has something unusual; otherwise only what was reported can differ from what was derived.
     """
     left = _order_extras(record, update) if closely else {}
+    if (
+        update.filled is update.remaining is update.avg_fill_price is record.remaining is None
+        and record.filled is not None
+        and record.avg_fill_price is not None
+        and not (left or update.message or record.message)
+    ):
+        return _BY_EXECUTIONS
     for name, derived, reported in (
         ("reported_filled", record.filled, update.filled),
         ("reported_remaining", record.remaining, update.remaining),

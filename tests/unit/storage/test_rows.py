@@ -316,6 +316,31 @@ def test_an_assignments_leg_keeps_the_magnifier_of_its_instrument():
         assert fill_records(stored(FILLS, *fill_columns([kept])), "ALPHA") == [kept]
 
 
+@pytest.mark.parametrize("message", ["", "held"])
+@pytest.mark.parametrize("remaining", [None, Decimal(3)])
+@pytest.mark.parametrize("reported", [None, Decimal(5)])
+def test_a_row_that_executions_made_keeps_what_the_broker_did_not_say_of_its_order(reported, remaining, message):
+    update = OrderUpdate(received_at=T0, account="DU1", perm_id=7, strategy="ALPHA", filled=reported)
+    kept = OrderRecord(
+        seq=3,
+        recorded_at=T0,
+        strategy="ALPHA",
+        order_key="PDU1:7",
+        update=msgspec.structs.replace(update, instrument=Instrument(con_id=1, symbol="A"), message=message),
+        status="PartiallyFilled",
+        filled=Decimal(5),
+        remaining=remaining,
+        avg_fill_price=Decimal(10),
+        message=message,
+        state="PartiallyFilled",
+    )
+    frame = stored(ORDERS, *order_columns([kept]))
+    said = {"reported_filled": None} if reported is None else {}
+    said |= {} if remaining is None else {"reported_remaining": None}
+    assert json.loads(frame["exact"].iloc[0]) == {**said, "reported_avg_price": None}
+    assert order_records(frame, "ALPHA") == [kept]
+
+
 def test_a_trading_class_is_read_from_its_column_and_from_where_older_rows_have_it():
     made = Instrument(con_id=1, symbol="ES", sec_type="FUT", currency="USD", trading_class="ES")
     update = OrderUpdate(
