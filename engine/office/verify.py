@@ -25,7 +25,7 @@ from engine.core.instrument import PERCENT_OF_PAR
 from engine.office.signed import Evidence, Signed, signed_differences
 from engine.state.fold import decimal, recount
 from engine.storage.lines import COLUMNS as FILL_COLUMNS
-from engine.storage.lines import FillLines
+from engine.storage.lines import FillLines, fill_lines
 from engine.tables.records import rows_frame
 
 if TYPE_CHECKING:
@@ -110,11 +110,12 @@ def differences(
         evidence.look(frame)
         if up_to is not None and (frame["seq"] > up_to).any():
             frame = frame[frame["seq"] <= up_to]
-        told = FillLines(frame, strategy)
-        recomputed |= recount(told.lines)
+        for told in fill_lines(frame, strategy):
+            books = recount(told.lines)
+            yield from _within(told, books)
+            recomputed |= books
         if running is None:
             behind |= _behind(frame, strategy, tables, recomputed)
-        yield from _within(told, recomputed)
     if running is not None:
         shown = ((k, _figures(r)) for k, r in running.items())
         yield from _against("running engine", recomputed, shown, _EXACTLY)
@@ -187,7 +188,9 @@ def _behind(
     known = frame.index <= tables.at - _MAY_BE_BEHIND
     known |= [seq <= shown.get(key, -1) for key, seq in zip(_keys(frame, strategy), frame["seq"], strict=True)]
     mine = [key in late for key in _keys(frame, strategy)]
-    found = recount(FillLines(frame[known & mine], strategy).lines)
+    found: dict[Key, PositionRecord] = {}
+    for told in fill_lines(frame[known & mine], strategy):
+        found |= recount(told.lines)
     return {key: found.get(key) for key in late}
 
 

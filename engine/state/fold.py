@@ -96,16 +96,23 @@ def current(records: Iterable[FillRecord]) -> list[FillRecord]:
 
 def last_words(owners: Sequence[Hashable], exec_ids: Sequence[str], seqs: Sequence[int]) -> list[int]:
     """The rows that are the last word on their (owner, execution), in the order in which executions appear first."""
-    latest: dict[tuple[Hashable, str], tuple[int, int, int]] = {}
-    row = 0
-    for owner, exec_id, seq in zip(owners, exec_ids, seqs, strict=True):
+    latest: dict[Hashable, dict[str, int]] = {}
+    first: dict[int, int] = {}
+    for row, (owner, exec_id) in enumerate(zip(owners, exec_ids, strict=True)):
         root, revision = split_exec_id(exec_id)
-        key = (owner, root)
-        known = latest.get(key)
-        if known is None or revision > known[0] or (revision == known[0] and seq >= known[1]):
-            latest[key] = (revision, seq, row)
-        row += 1  # noqa: SIM113 - an enumerate over a zip takes a tuple more for each of a million rows
-    return [row for _, _, row in latest.values()]
+        mine = latest.get(owner)
+        if mine is None:
+            mine = latest[owner] = {}
+        known = mine.setdefault(root, row)
+        if known != row and (revision, seqs[row]) >= (split_exec_id(exec_ids[known])[1], seqs[known]):
+            mine[root] = row
+            first[row] = first.pop(known, known)
+    rows: list[int] = []
+    for mine in latest.values():
+        while mine:  # one after the other: to free a million texts at once would hold up every other thread
+            rows.append(mine.popitem()[1])
+    rows.sort(key=lambda row: first.get(row, row))
+    return rows
 
 
 def recount(lines: Lines) -> dict[Key, PositionRecord]:

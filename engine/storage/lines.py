@@ -52,14 +52,42 @@ _MOST_PLACES: Final = 8
 _KNOWN: Final = ("qty", "price", "multiplier", "realized_pnl", "reported_qty", "quoted_price", "order_time")
 """What no execution is without."""
 _TOLD_TWICE: Final = ("qty", "reported_qty", "price", "quoted_price", "magnifiers")
+_AT_ONCE: Final = 10_000
+"""Rows of which a step in C (to make a list, to free it) holds the interpreter for less than a millisecond."""
 Exact = dict[str, dict[int, Any]]
 Amounts = dict[str, Decimal | None]
 
 
-class FillLines:
-    """Rows of ``fills/<STRATEGY>`` as columns of exact numbers.
+def fill_lines(frame: pd.DataFrame, strategy: str, at_once: int = _AT_ONCE) -> Iterator[FillLines]:
+    """Rows of ``fills/<STRATEGY>``, whole books after each other.
 
     Of one revision the row that was stored last counts, and of an execution the highest revision: those alone are in.
+
+    Args:
+        frame: :data:`COLUMNS` at least, in stored order.
+        at_once: Make no more than that many rows into one piece, unless they are of one book.
+
+    Raises:
+        AssertionError: A row, be it one that does not count any more, lacks a number or time that no execution is without.
+    """
+    _refuse_unknown(frame)
+    rows = np.array(last_words(frame["account"].tolist(), frame["fill_id"].tolist(), range(len(frame))), np.intp)
+    books = frame.groupby(["account", "con_id"], sort=False).ngroup().to_numpy()[rows]
+    order = np.argsort(books, kind="stable")
+    rows, books = rows[order], books[order]
+    begin = 0
+    while begin < len(rows):
+        fits = min(begin + at_once, len(rows))
+        # Where the book of the row that does not fit any more begins, or ends if it is the first one.
+        end = fits if fits == len(rows) else int(np.searchsorted(books, books[fits]))
+        if end <= begin:
+            end = int(np.searchsorted(books, books[begin], side="right"))
+        yield FillLines(frame.take(rows[begin:end]), strategy)
+        begin = end
+
+
+class FillLines:
+    """Executions of whole books as columns of exact numbers.
 
     Attributes:
         lines: For the recount.
@@ -67,19 +95,7 @@ class FillLines:
     """
 
     def __init__(self, frame: pd.DataFrame, strategy: str) -> None:
-        """Take the rows.
-
-        Args:
-            frame: :data:`COLUMNS` at least, in stored order.
-
-        Raises:
-            AssertionError: A row, be it one that does not count any more, lacks a number or time that no execution is
-                without.
-        """
-        _refuse_unknown(frame)
-        rows = last_words(frame["account"].tolist(), frame["fill_id"].tolist(), range(len(frame)))
-        if len(rows) < len(frame):
-            frame = frame.take(rows)
+        """Take the rows, of which each is the last word on its execution; see :func:`fill_lines`."""
         self._frame = frame
         self._exact = _exact(frame)
         self.realized = self._numbers("realized_pnl")

@@ -6,7 +6,7 @@ from engine.pipeline.keeper import _KEPT_FACTS
 from engine.pipeline.recovery import facts_from_store
 from engine.state.fold import recount
 from engine.state.ledger import Ledger
-from engine.storage.lines import FillLines
+from engine.storage.lines import fill_lines
 from engine.storage.rows import fact_columns, fill_columns, order_columns
 from engine.storage.schema import FILLS, build_frame
 from tests.fakes import MemoryStore
@@ -46,5 +46,6 @@ def recounted_from_rows(records):
     found = {}
     for strategy in {record.strategy for record in records}:
         frame = build_frame(FILLS, *fill_columns([record for record in records if record.strategy == strategy]))
-        found |= recount(FillLines(frame, strategy).lines)
+        for told in fill_lines(frame, strategy, at_once=3):
+            found |= recount(told.lines)
     return found

@@ -14,7 +14,7 @@ from engine.core.events import Fill
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord
 from engine.state.fold import current, fold, last_words, recount
-from engine.storage.lines import COLUMNS, FillLines
+from engine.storage.lines import COLUMNS, FillLines, fill_lines
 from engine.storage.rows import fill_columns
 from engine.storage.schema import FILLS, build_frame, localize
 from engine.storage.unrows import fill_records
@@ -87,8 +87,9 @@ def histories(draw):
 @given(histories())
 def test_every_number_and_time_is_the_one_that_a_record_of_the_row_has(records):
     frame = stored(records)
-    found, told = FillLines(frame[list(COLUMNS)], "S"), current(fill_records(frame, "S"))
+    (found,) = fill_lines(frame[list(COLUMNS)], "S")
     lines = found.lines
+    told = sorted(current(fill_records(frame, "S")), key=lambda r: lines.seq.index(r.seq))
     assert list(lines.seq) == [r.seq for r in told]
     for column, wanted in (
         (lines.quantity, [r.quantity for r in told]),
@@ -105,17 +106,25 @@ def test_every_number_and_time_is_the_one_that_a_record_of_the_row_has(records):
 @given(histories())
 def test_the_books_are_those_that_records_of_the_rows_make(records):
     frame = stored(records)
-    assert recount(FillLines(frame, "S").lines) == fold(fill_records(frame, "S"))
+    for at_once in (1, 4, 10_000):
+        found = {}
+        for piece in fill_lines(frame, "S", at_once):
+            books = recount(piece.lines)
+            assert not books.keys() & found.keys(), "a book stands in two pieces"
+            assert len(piece.lines.seq) <= at_once or len(set(piece.lines.keys())) == 1
+            found |= books
+        assert found == fold(fill_records(frame, "S"))
 
 
 @given(histories())
 def test_whatever_counts_otherwise_than_it_was_reported_is_in_doubt(records):
-    doubts = {row: (reported, counts) for row, reported, counts in FillLines(stored(records), "S").doubts()}
-    for row, r in enumerate(current(records)):
+    (found,) = fill_lines(stored(records), "S")
+    doubts = {found.lines.seq[row]: (reported, counts) for row, reported, counts in found.doubts()}
+    for r in current(records):
         counts = {"qty": r.quantity, "price": Fraction(r.unit_price) * (r.magnifier or 1)}
         reported = {"qty": r.fill.quantity, "price": r.fill.price}
-        if row in doubts:
-            assert doubts[row] == (reported, counts)
+        if r.seq in doubts:
+            assert doubts[r.seq] == (reported, counts)
             assert r.state == "active"
         else:
             assert counts == reported or r.state != "active"
@@ -133,24 +142,24 @@ def test_a_row_without_a_number_that_no_execution_is_without_is_refused(column, 
     frame = stored([record(n, Decimal(1), Decimal(1), exec_id=f"a.{n // 2}.0{n}") for n in range(4)])
     frame.iloc[row, frame.columns.get_loc(column)] = np.nan
     with pytest.raises(AssertionError, match=f"no {column}"):
-        FillLines(frame, "S")
+        list(fill_lines(frame, "S"))
 
 
 def test_a_row_without_a_time_is_refused():
     frame = stored([record(n, Decimal(1), Decimal(1)) for n in range(3)])
     frame.iloc[1, frame.columns.get_loc("order_time")] = pd.NaT
     with pytest.raises(AssertionError, match="no order_time"):
-        FillLines(frame, "S")
+        list(fill_lines(frame, "S"))
 
 
 def test_rows_of_nothing_are_no_lines():
-    lines = FillLines(stored([record(0, Decimal(1), Decimal(1))]).iloc[:0], "S").lines
-    assert recount(lines) == {}
+    assert list(fill_lines(stored([record(0, Decimal(1), Decimal(1))]).iloc[:0], "S")) == []
 
 
 def test_of_records_of_one_number_the_last_in_order_is_the_last_word():
     assert last_words("AAB", ["x.01", "x.01", "x.01"], [5, 5, 5]) == [1, 2]
     assert last_words("AAA", ["x.02", "x.01", "y.01"], [5, 6, 7]) == [0, 2]
+    assert last_words("ABAA", ["x.01", "y.01", "x.02", "x.03"], range(4)) == [3, 1], "in the order of first appearance"
 
 
 def test_an_amount_in_no_known_unit_is_the_one_that_its_text_tells():
