@@ -17,13 +17,12 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import PERCENT_OF_PAR
 from engine.office.signed import Evidence, Signed, signed_differences
-from engine.state.fold import decimal, recount
+from engine.state.fold import recount
 from engine.storage.lines import COLUMNS as FILL_COLUMNS
 from engine.storage.lines import FillLines, fill_lines
 from engine.tables.records import rows_frame
@@ -201,7 +200,7 @@ def _keys(frame: pd.DataFrame, strategy: str) -> Iterator[Key]:
 def _within(told: FillLines, recomputed: Mapping[Key, PositionRecord]) -> Iterator[dict[str, Any]]:
     """What rows say of themselves: realized P&L adds up to the book's, quantity and price are the broker's."""
     lines = told.lines
-    for row, reported, counts in told.doubts():
+    for row, reported, counts in told.misreported():
         key = lines.strategy[row], lines.account[row], lines.con_id[row]
         yield from _compare(f"stored fill {lines.exec_id[row]}", key, reported, counts, _EXACTLY)
     realized: dict[Key, int] = {}
@@ -210,7 +209,7 @@ def _within(told: FillLines, recomputed: Mapping[Key, PositionRecord]) -> Iterat
     for key, total in realized.items():
         book = recomputed.get(key)
         mine: Values = {"realized_pnl": ZERO if book is None else book.realized_pnl}
-        told_of: Values = {"realized_pnl": decimal(Fraction(total, 10**told.realized.places))}
+        told_of: Values = {"realized_pnl": told.realized.of(total)}
         yield from _compare("stored fills", key, mine, told_of, _EXACTLY)
 
 

@@ -41,6 +41,14 @@ class Numbers(NamedTuple):
     whole: Sequence[Any]
     places: int
 
+    def of(self, amount: int) -> Decimal:
+        """An amount in the column's unit, exactly."""
+        return decimal(Fraction(amount, 10**self.places))
+
+    def decimal(self, row: int) -> Decimal:
+        """One of the numbers."""
+        return self.of(self.whole[row])
+
 
 class Lines(NamedTuple):
     """What the recount needs of executions, as columns of equal length: the last word on each, in stored order.

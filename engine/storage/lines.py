@@ -7,7 +7,7 @@ whole number gives back; the rows in which it differs, and those with a text in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from engine.core.exact import multiply
 from engine.state.fold import Lines, Numbers, last_words, places_of, whole
 
 COLUMNS: Final = (
@@ -118,12 +117,32 @@ class FillLines:
             commission=self._numbers("commission"),
         )
 
-    def doubts(self) -> Iterator[tuple[int, Amounts, Amounts]]:
-        """Active rows of which it is not evident that what counts is what was reported.
+    def misreported(self) -> Iterator[tuple[int, Amounts, Amounts]]:
+        """Active rows that count with another quantity or price than was reported.
 
         Returns:
             Row, and its ``qty`` and ``price`` as the broker told them and as they count, both prices as quoted.
         """
+        rows = self._doubtful()
+        if not rows:
+            return
+        counted, told = self._numbers("qty", rows), self._numbers("reported_qty", rows)
+        price, quoted = self._numbers("price", rows), self._numbers("quoted_price", rows)
+        magnifiers = self._frame["magnifier"].to_numpy()[rows].tolist()
+        own = self._exact.get("magnifiers", {})
+        more_told, more_counted = 10**counted.places, 10**told.places
+        more_quoted, more_price = 10**price.places, 10**quoted.places
+        for place, row in enumerate(rows):
+            charged = price.whole[place] * (own.get(row, magnifiers[place : place + 1])[0] or 1)
+            if (counted.whole[place] * more_counted, charged * more_price) != (
+                told.whole[place] * more_told,
+                quoted.whole[place] * more_quoted,
+            ):
+                reported: Amounts = {"qty": told.decimal(place), "price": quoted.decimal(place)}
+                yield row, reported, {"qty": counted.decimal(place), "price": price.of(charged)}
+
+    def _doubtful(self) -> list[int]:
+        """Active rows of which the floats and the magnifier alone do not say that what counts is what was reported."""
         frame = self._frame
         evident = (frame["qty"].to_numpy() == frame["reported_qty"].to_numpy()) & (
             frame["price"].to_numpy() == frame["quoted_price"].to_numpy()
@@ -132,21 +151,15 @@ class FillLines:
         evident &= (magnifiers == 0) | (magnifiers == 1)
         for name in _TOLD_TWICE:
             evident[list(self._exact.get(name, ()))] = False
-        for row in np.flatnonzero(~evident & (frame["state"].to_numpy() == "active")).tolist():
-            magnifier = self._exact.get("magnifiers", {}).get(row, (int(magnifiers[row]),))[0]
-            quoted = multiply(self._number("price", row), Decimal(magnifier or 1))
-            reported: Amounts = {
-                "qty": self._number("reported_qty", row),
-                "price": self._number("quoted_price", row),
-            }
-            yield row, reported, {"qty": self._number("qty", row), "price": quoted}
+        found: list[int] = np.flatnonzero(~evident & (frame["state"].to_numpy() == "active")).tolist()
+        return found
 
-    def _number(self, name: str, row: int) -> Decimal:
-        text = self._exact.get(name, {}).get(row)
-        return Decimal(repr(float(self._frame[name].to_numpy()[row])) if text is None else text)
-
-    def _numbers(self, name: str) -> Numbers:
-        return _numbers(self._frame[name].to_numpy(), self._exact.get(name, {}))
+    def _numbers(self, name: str, rows: Sequence[int] | None = None) -> Numbers:
+        """A column, of all rows or of some."""
+        values, texts = self._frame[name].to_numpy(), self._exact.get(name, {})
+        if rows is None:
+            return _numbers(values, texts)
+        return _numbers(values[rows], {place: texts[row] for place, row in enumerate(rows) if row in texts})
 
     def _moments(self, name: str) -> list[int]:
         """A column of times as microseconds since 1970."""

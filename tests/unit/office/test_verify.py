@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 import pandas as pd
@@ -14,6 +15,7 @@ from engine.core.instrument import Instrument
 from engine.office import signed, verify
 from engine.office.verify import differences
 from engine.recon.chain import seal
+from engine.storage.lines import fill_lines
 from engine.storage.rows import assignment_columns, position_columns, position_row
 from tests.property.lost_journal import store_of
 from tests.unit.state.kit import AAPL, BTC, ES, EURCHF, MSFT, VOD, Desk, at
@@ -36,8 +38,9 @@ def desk():
 
 def stored(desk):
     store = store_of(list(enumerate(desk.facts, 1)), desk.fills, desk.orders)
-    rows = [position_row(p, desk.ledger.instrument(p.instrument_key)) for p in desk.ledger.positions("ALPHA")]
-    store.write("positions", "ALPHA", position_columns(rows), [desk.clock] * len(rows), desk.ledger.seq)
+    for strategy in {p.strategy for p in desk.ledger.positions()} - {"UNASSIGNED"}:
+        rows = [position_row(p, desk.ledger.instrument(p.instrument_key)) for p in desk.ledger.positions(strategy)]
+        store.write("positions", strategy, position_columns(rows), [desk.clock] * len(rows), desk.ledger.seq)
     return store
 
 
@@ -119,6 +122,17 @@ TEXTS = [
 
 def test_odd_books_that_agree_show_nothing(odd):
     assert fields(stored(odd), running(odd)) == set()
+
+
+def test_books_that_are_recounted_in_pieces_are_compared_all(odd, monkeypatch):
+    monkeypatch.setattr(verify, "fill_lines", partial(fill_lines, at_once=1))
+    odd.fill("b.a.01", 1, 2, strategy="BETA", instrument=MSFT)
+    assert fields(stored(odd), running(odd)) == set()
+    earlier = stored(odd)
+    odd.fill("a.f.01", 7, "200", strategy="ALPHA", t=8)
+    odd.fill("v.f.01", 7, "200", strategy="ALPHA", instrument=VOD, t=8)
+    odd.fill("p.f.01", 7, "2", strategy="ALPHA", instrument=OPTION, t=8)
+    assert told(behind(odd, earlier), odd.clock + timedelta(seconds=5)) == set()
 
 
 @pytest.mark.parametrize("column", COUNTED)

@@ -117,23 +117,34 @@ def test_the_books_are_those_that_records_of_the_rows_make(records):
 
 
 @given(histories())
-def test_whatever_counts_otherwise_than_it_was_reported_is_in_doubt(records):
+def test_what_counts_otherwise_than_it_was_reported_is_told_and_nothing_else(records):
     (found,) = fill_lines(stored(records), "S")
-    doubts = {found.lines.seq[row]: (reported, counts) for row, reported, counts in found.doubts()}
+    told = {found.lines.seq[row]: (reported, counts) for row, reported, counts in found.misreported()}
+    odd = {}
     for r in current(records):
         counts = {"qty": r.quantity, "price": Fraction(r.unit_price) * (r.magnifier or 1)}
         reported = {"qty": r.fill.quantity, "price": r.fill.price}
-        if r.seq in doubts:
-            assert doubts[r.seq] == (reported, counts)
-            assert r.state == "active"
-        else:
-            assert counts == reported or r.state != "active"
+        if r.state == "active" and counts != reported:
+            odd[r.seq] = (reported, counts)
+    assert told == odd
 
 
-def test_what_is_evidently_as_it_was_reported_is_not_in_doubt():
-    plain = [record(n, Decimal(n + 1), Decimal("10.25")) for n in range(4)]
-    odd = record(9, Decimal(1), Decimal(1), reported=(Decimal(1), Decimal("1.01")))
-    assert [row for row, *_ in FillLines(stored([*plain, odd]), "S").doubts()] == [4]
+@pytest.mark.parametrize(("source", "magnifier"), [("live", 100), ("flex", 100), ("live", None), ("flex", 0)])
+def test_pence_that_count_as_they_were_quoted_are_not_told(source, magnifier):
+    pence = [
+        record(n, Decimal(5), Decimal(n) / 100, magnifier=magnifier, reported=(Decimal(5), price), source=source)
+        for n, price in enumerate([Decimal(0), Decimal(1), Decimal(2), Decimal(4)])
+    ]
+    half = record(4, Decimal("4.5"), Decimal("0.04"), magnifier=100, reported=(Decimal(5), Decimal(4)), source=source)
+    (found,) = fill_lines(stored([*pence, half]), "S")
+    assert [row for row, *_ in found.misreported()] == ([3, 4] if magnifier == 100 else [1, 2, 3, 4])
+
+
+def test_a_magnifier_that_a_text_tells_goes_before_the_columns():
+    frame = stored([record(0, Decimal(5), Decimal("0.01"), magnifier=100, reported=(Decimal(5), Decimal(1)))])
+    for text, told in (("", [0]), ('{"magnifiers":[100,null]}', [])):
+        (found,) = fill_lines(frame.assign(magnifier=10, exact=text), "S")
+        assert [row for row, *_ in found.misreported()] == told
 
 
 @pytest.mark.parametrize("row", [0, 1])  # of which the second replaced the first
