@@ -31,13 +31,12 @@ log = logging.getLogger(__name__)
 
 _MOST_IN_MEMORY = 16_000
 """Executions and orders beyond which some are put away, checkpoint or not, when everything is booked and stored."""
-_MOST_IN_A_BURST = 24_000
-"""The same while books or store are behind: then the books' own thread does it between two slices. It is 12,000 fills with
-an order each, some 35 MB. Facts that wait for the books in memory take a third of that each, and leave so much less."""
+_MOST_IN_A_BURST = 32_000
+"""The same while books or store are behind: then the books' own thread does it between two slices. It is 16,000 fills with
+an order each, some 50 MB. Facts that wait for the books in memory take a third of that each, and leave so much less."""
 _FACTS_AS_ONE = 3
 _LONGER_IN_A_BURST = 1.5
-"""How many times as many facts may lie behind the last checkpoint as long as nothing had to go; a start reads them back in a
-second. What went since then has its keys in memory until the next one."""
+"""How many times as many facts may lie behind the last checkpoint meanwhile; a start reads them back in a second."""
 _MORE = 1.25
 """By how much memory grows over what could not be put away before that is tried again: a try looks at all of it."""
 _SLICE_S = 0.002
@@ -99,7 +98,6 @@ class Checkpointer:
         self._last_at = clock.monotonic()
         self._going: _Going | None = None
         self._most = float(_MOST_IN_MEMORY)
-        self._fits = True  # nothing had to leave memory since the last checkpoint was taken
         self._not_before = 0.0
         self.trouble = ""
         keeper.after_slice = self.keep_up
@@ -110,7 +108,6 @@ class Checkpointer:
         most = max(self._most, _MOST_IN_A_BURST - self._keeper.waiting // _FACTS_AS_ONE)
         if ledger.in_memory <= most or self._clock.monotonic() < self._not_before:
             return
-        self._fits = False
         if self._going is None:
             self._going = _Going(ledger)
         try:
@@ -156,7 +153,7 @@ class Checkpointer:
 
     def _due(self) -> bool:
         new = self._keeper.seq - self.last_seq
-        most = self._every_facts * (_LONGER_IN_A_BURST if self._behind and self._fits else 1)
+        most = self._every_facts * (_LONGER_IN_A_BURST if self._behind else 1)
         return new >= most or (new > 0 and self._clock.monotonic() - self._last_at >= self._every_s)
 
     def _left_over(self) -> bool:
@@ -172,7 +169,6 @@ class Checkpointer:
         with self._keeper.lock:
             taken = (self._keeper.ledger.seq, self._keeper.ledger.dump())
             self._history.turn()
-            self._fits = True
         self._history.flush()
         self._pending = taken  # not before what it counts on is durable
 

@@ -103,11 +103,12 @@ class Batch(msgspec.Struct):
 class Outbox:
     """Gathers records per symbol until the writer takes them."""
 
-    def __init__(self, limit: int = 40_000) -> None:
+    def __init__(self, limit: int = 20_000) -> None:
         """Make an empty outbox.
 
         Args:
-            limit: Records (not bytes) above which :meth:`full` is true.
+            limit: Records (not bytes) above which :meth:`full` is true. What a record tells of is in memory as long as it
+                is, put away or not: some 10 MB.
         """
         self._limit = limit
         self._lock = threading.Lock()
