@@ -69,6 +69,10 @@ class StoreUnavailable(StorageError):
     """ArcticDB refuses, is full, damaged or gone; facts wait in the journal and are caught up later."""
 
 
+class StoreDamaged(StorageError):
+    """A stored row lacks what none is without; the text shows the row. Nothing is made up in its place."""
+
+
 class StoreLocked(StorageError):
     """Another engine owns this store or data directory; the text names its process."""
 

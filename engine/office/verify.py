@@ -19,12 +19,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine.core.exact import ZERO, add, multiply, subtract
 from engine.core.instrument import PERCENT_OF_PAR
 from engine.office.signed import Evidence, Signed, signed_differences
 from engine.state.fold import recount
 from engine.storage.lines import COLUMNS as FILL_COLUMNS
-from engine.storage.lines import FillLines, fill_lines
+from engine.storage.lines import FillLines, fill_lines, lacking
 from engine.tables.records import rows_frame
 
 if TYPE_CHECKING:
@@ -109,6 +111,12 @@ def differences(
         evidence.look(frame)
         if up_to is not None and (frame["seq"] > up_to).any():
             frame = frame[frame["seq"] <= up_to]
+        damaged = list(lacking(frame))
+        for row, name in damaged:
+            account, con_id, exec_id = (frame[column].iloc[row] for column in ("account", "con_id", "fill_id"))
+            yield _row(f"stored fill {exec_id}", (strategy, str(account), int(con_id)), name, None, None)
+        if damaged:  # what is left shows what the book lacks without them
+            frame = frame.take(np.delete(np.arange(len(frame)), [row for row, _ in damaged]))
         for told in fill_lines(frame, strategy):
             books = recount(told.lines)
             yield from _within(told, books)

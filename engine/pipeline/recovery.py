@@ -82,6 +82,7 @@ def recover(journal: SqliteJournal, history: History, store: Store, patterns: Ma
 
     Raises:
         StoreUnavailable: The journal is not whole and the store cannot be read either.
+        StoreDamaged: The same, and a stored row lacks what none is without.
     """
     notes = [journal.damage] if journal.damage else []
     found = journal.latest_checkpoint()

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from engine.errors import StoreDamaged
 from engine.state.fold import Lines, Numbers, last_words, places_of, whole
 
 COLUMNS: Final = (
@@ -67,9 +68,10 @@ def fill_lines(frame: pd.DataFrame, strategy: str, at_once: int = _AT_ONCE) -> I
         at_once: Make no more than that many rows into one piece, unless they are of one book.
 
     Raises:
-        AssertionError: A row, be it one that does not count any more, lacks a number or time that no execution is without.
+        StoreDamaged: A row, be it one that does not count any more, lacks what no execution is without.
     """
-    _refuse_unknown(frame)
+    for row, name in lacking(frame):
+        raise StoreDamaged(f"stored row has no {name}: {frame.iloc[row].to_dict()}")
     rows = np.array(last_words(frame["account"].tolist(), frame["fill_id"].tolist(), range(len(frame))), np.intp)
     books = frame.groupby(["account", "con_id"], sort=False).ngroup().to_numpy()[rows]
     order = np.argsort(books, kind="stable")
@@ -171,12 +173,17 @@ class FillLines:
         return found
 
 
-def _refuse_unknown(frame: pd.DataFrame) -> None:
+def lacking(frame: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """Rows that lack a number or a time that no execution is without, and the column.
+
+    Args:
+        frame: As :func:`fill_lines` takes it.
+    """
     for name in _KNOWN:
         for row in np.flatnonzero(frame[name].isna().to_numpy()).tolist():
             text = frame["exact"].to_numpy()[row]
-            found = msgspec.json.decode(text).get(name) if text else None
-            assert found is not None, f"stored row has no {name}: {frame.iloc[row].to_dict()}"
+            if (msgspec.json.decode(text).get(name) if text else None) is None:
+                yield row, name
 
 
 def _exact(frame: pd.DataFrame) -> Exact:

@@ -15,6 +15,7 @@ import pandas as pd
 from engine.core.events import AnyFact, Fill, OrderUpdate
 from engine.core.instrument import ONE, Instrument
 from engine.core.records import FillRecord, OrderRecord
+from engine.errors import StoreDamaged
 from engine.storage.hot_rows import own_magnifier
 from engine.storage.schema import INDEX
 
@@ -29,6 +30,9 @@ def fill_records(frame: pd.DataFrame, strategy: str) -> list[FillRecord]:
 
     Returns:
         In stored order; every Decimal equals the one that was stored.
+
+    Raises:
+        StoreDamaged: A row lacks what no execution is without.
     """
     return [_fill_record(row, strategy) for row in _rows(frame)]
 
@@ -73,7 +77,8 @@ class _Row:
 
     def money(self, name: str) -> Decimal:
         value = self.maybe(name)
-        assert value is not None, f"stored row has no {name}: {self.values}"
+        if value is None:
+            raise StoreDamaged(f"stored row has no {name}: {self.values}")
         return value
 
     def time(self, name: str) -> datetime | None:
@@ -84,7 +89,8 @@ class _Row:
 
     def moment(self, name: str) -> datetime:
         value = self.time(name)
-        assert value is not None, f"stored row has no {name}: {self.values}"
+        if value is None:
+            raise StoreDamaged(f"stored row has no {name}: {self.values}")
         return value
 
     def __getitem__(self, name: str) -> Any:

@@ -319,3 +319,15 @@ def test_an_entry_of_which_only_the_legs_are_stored_yet_is_waited_for(monkeypatc
 
     monkeypatch.setattr(signed.time, "sleep", wait)
     assert not [row for row in differences(store) if row["where"].startswith("assignment journal")]
+
+
+@pytest.mark.parametrize("column", ["qty", "price", "multiplier", "realized_pnl", "order_time"])
+def test_a_row_that_lacks_what_none_is_without_is_named_and_its_book_differs(desk, column):
+    store = stored(desk)
+    frame = store.frames["fills", "ALPHA"]
+    frame.iloc[-1, frame.columns.get_loc(column)] = None
+    found = list(differences(store, running(desk)))
+    named = [(row["where"], row["con_id"], row["field"]) for row in found if row["where"].startswith("stored fill ")]
+    exec_id = frame["fill_id"].iloc[-1]
+    assert named == [(f"stored fill {exec_id}", frame["con_id"].iloc[-1], column)]
+    assert [row["field"] for row in found if row["where"] == "running engine"] == ["book"], "it was its only one"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.core.events import Fill
 from engine.core.instrument import Instrument
 from engine.core.records import FillRecord
+from engine.errors import StoreDamaged
 from engine.state.fold import current, fold, last_words, recount
 from engine.storage.lines import COLUMNS, FillLines, fill_lines
 from engine.storage.rows import fill_columns
@@ -152,14 +153,14 @@ def test_a_magnifier_that_a_text_tells_goes_before_the_columns():
 def test_a_row_without_a_number_that_no_execution_is_without_is_refused(column, row):
     frame = stored([record(n, Decimal(1), Decimal(1), exec_id=f"a.{n // 2}.0{n}") for n in range(4)])
     frame.iloc[row, frame.columns.get_loc(column)] = np.nan
-    with pytest.raises(AssertionError, match=f"no {column}"):
+    with pytest.raises(StoreDamaged, match=f"no {column}"):
         list(fill_lines(frame, "S"))
 
 
 def test_a_row_without_a_time_is_refused():
     frame = stored([record(n, Decimal(1), Decimal(1)) for n in range(3)])
     frame.iloc[1, frame.columns.get_loc("order_time")] = pd.NaT
-    with pytest.raises(AssertionError, match="no order_time"):
+    with pytest.raises(StoreDamaged, match="no order_time"):
         list(fill_lines(frame, "S"))
 
 
