@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from engine.errors import StorageError
+from engine.state.putaway import Keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,8 @@ _LONGER_IN_A_BURST = 1.5
 _MORE = 1.25
 """By how much memory grows over what could not be put away before that is tried again: a try looks at all of it."""
 _SLICE_S = 0.002
+_STOPPED = Keep(executions=2_000, smallest=1)
+"""What stays for the next start to read: less than while trading, and as much whenever the stop comes."""
 _PAUSE_S = 0.0005
 _REST_S = 30.0
 
@@ -209,6 +212,9 @@ class Checkpointer:
         if self._keeper.seq <= self.last_seq:
             return
         try:
+            with self._keeper.lock:
+                for _ in self._keeper.ledger.put_away(_STOPPED):
+                    pass
             self.take()
             if self._pending is not None and self._writer.stored_seq >= self._pending[0]:
                 self.commit()

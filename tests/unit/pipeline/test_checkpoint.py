@@ -127,3 +127,15 @@ def test_a_burst_puts_away_no_more_than_it_must(monkeypatch):
     assert before > 7_700, "a block or two below what may stay"
     rooms.checkpointer.keep_up()
     assert rooms.ledger.in_memory == before
+
+
+def test_a_stop_leaves_equally_little_for_the_next_start_to_read_whenever_it_comes():
+    left = []
+    for fills in (10_000, 13_000, 16_000):  # some lines beyond a hundred books' last ones, which everyday would stay
+        rooms = Rooms(fills)
+        rooms.checkpointer.last_seq = 0
+        rooms.checkpointer.final()
+        assert rooms.kept == [rooms.ledger.seq]
+        left.append(rooms.ledger.in_memory)
+    assert left == [left[0]] * 3
+    assert left[0] <= 2_000
