@@ -97,7 +97,7 @@ class Shell:
         self.loading = text("<p class='dim' role='status'>Loading the books …</p>")
         self.present_only = text(present_only())
         self.body = pn.Column(self.loading, sizing_mode="stretch_width", margin=0)
-        self._on_show: Screen | None = None
+        self._on_show: Screen | pn.pane.HTML | None = None
         self._past: Picture | None = None
         self.page = self._page()
         self.state.param.watch(self._moved, ["view"])
@@ -220,9 +220,7 @@ class Shell:
         if picture.live and self.state.moment is not None:
             return  # the past is still being read; the present must not stand under its sign
         if not picture.live and not screen.travels:
-            if self._on_show is not screen:
-                self._on_show = screen
-                self.body[:] = [self.present_only]
+            self._put(self.present_only)
             return
         if picture.live and not screen.needs <= picture.current:
             return  # still loading; an empty table would say that there is nothing, an old one that nothing has changed
@@ -237,11 +235,11 @@ class Shell:
             )
         self._put(screen)
 
-    def _put(self, screen: Screen) -> None:
-        """Show a screen once it is full: a table that is filled while it is being built is drawn wrong."""
-        if self._on_show is not screen:
-            self._on_show = screen
-            self.body[:] = [screen]
+    def _put(self, shown: Screen | pn.pane.HTML) -> None:
+        """Show a screen once it is full (a table filled while it is being built is drawn wrong), or words instead."""
+        if self._on_show is not shown:
+            self._on_show = shown
+            self.body[:] = [shown]
 
     def _answered(self) -> None:
         self.hub.answered(self)
@@ -281,13 +279,14 @@ class Shell:
         self.title.object = f"<h1>{escape(SCREENS[key].title)}</h1>"
         self._on_show = None
         self.body[:] = [self.loading]
-        if self.state.picture is not None:
-            self._draw_screen(self.state.picture)
+        self._filtered()
         self.hub.hurry()
 
     def _filtered(self, *_events: Any) -> None:
-        if self.state.picture is not None:
-            self._draw_screen(self.state.picture)
+        picture = self.state.picture
+        if picture is None or not (picture.live or picture is self._past):
+            return  # that moment has been left, and what is shown instead has not been read yet
+        self._draw_screen(picture)
 
     def _browser_in(self, name: str) -> None:
         self.side.browser_in(name)

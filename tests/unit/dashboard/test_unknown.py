@@ -123,6 +123,46 @@ async def test_a_screen_of_the_present_is_not_on_a_page_of_the_past(engine, open
     assert shell.body[:] == [shell.present_only]
 
 
+async def test_a_screen_of_the_present_comes_back_when_the_past_is_left(engine, open_shell, show, monkeypatch):
+    monkeypatch.setattr("panel.state.execute", lambda _: None)
+    shell = open_shell()
+    show(shell, "dayclose")
+    shell.state.as_of = "2026-03-04T12:00+00:00"
+    await shell._read_past()
+    assert shell.body[:] == [shell.present_only]
+    shell.state.as_of = ""
+    shell.state.view = "assignments"  # before anything of the present came
+    assert shell.body[:] == [shell.loading]
+    shell._draw_screen(seen(engine))
+    assert shell.body[:] == [shell.screens["assignments"]._page]
+
+
+async def test_a_screen_opened_while_another_moment_is_read_does_not_show_the_former(
+    engine, open_shell, show, monkeypatch
+):
+    monkeypatch.setattr("panel.state.execute", lambda _: None)
+    shell = open_shell()
+    show(shell, "positions")
+    shell.state.as_of = "2026-03-04T12:00+00:00"
+    await shell._read_past()
+    shell.state.as_of = "2026-03-05T12:00+00:00"
+    shell.state.view = "orders"
+    assert shell.body[:] == [shell.loading]
+    shell.state.account = "DU1"
+    assert shell.body[:] == [shell.loading]
+    await shell._read_past()
+    assert shell.body[:] == [shell.screens["orders"]._page]
+
+
+async def test_words_in_place_of_a_screen_give_way_to_it(engine, open_shell, show):
+    shell = open_shell()
+    show(shell, "dayclose")
+    shell._draw_screen(await asyncio.to_thread(read_past, engine, seen(engine).at))
+    assert shell.body[:] == [shell.present_only]
+    shell._draw_screen(seen(engine))
+    assert shell.body[:] == [shell.screens["dayclose"]._page]
+
+
 async def test_what_is_told_for_the_present_only_is_not_called_empty_in_the_past(engine, open_shell, show):
     shell = open_shell()
     screen = show(shell, "reconciliation")
