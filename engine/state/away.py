@@ -17,7 +17,7 @@ their book, the book UNASSIGNED, busted executions, groups.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -52,7 +52,7 @@ the order of the history: lines of many books take turns, orders come one after 
 
 _STRANGERS: Final = 5_000
 """Executions and orders that are remembered as unknown to the archive: a few milliseconds of a burst, half a megabyte."""
-_NOWHERE: Final[set[int]] = set()
+_NOWHERE: Final = frozenset[int]()
 
 
 class Away:
@@ -152,7 +152,7 @@ class Away:
         self._execution(root, with_order=False)
         return False
 
-    def _found(self, keys: Sequence[int]) -> set[int]:
+    def _found(self, keys: Sequence[int]) -> Collection[int]:
         """Blocks of any of the keys; one that is only taken for known is told here, once."""
         if not self.archive.may_have_any(keys):
             return _NOWHERE
@@ -167,7 +167,7 @@ class Away:
             self._strangers.clear()
         self._strangers.update(strangers)
 
-    def _final_word_again(self, update: OrderUpdate, numbers: set[int]) -> bool:
+    def _final_word_again(self, update: OrderUpdate, numbers: Collection[int]) -> bool:
         """IB tells every completed order of the day with a replay: nearly all are away, and ended as it says."""
         if update.source != "completed" or not update.perm_id or self._orders.find(update) is not None:
             return False
